@@ -1,0 +1,25 @@
+/* Looking at the heap of the running process. Part of Quarry's public interface; C17 and C++20. */
+#ifndef QUARRY_STATS_H
+#define QUARRY_STATS_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The slab caches that have slabs, in the layout of /proc/slabinfo (version 2.1), to a file descriptor.
+   Sizes in bytes, counts in objects, pages or slabs as the header line names them. Allocates nothing;
+   any thread, at any time but from a signal handler. Write errors are ignored. */
+void quarry_slabinfo(int fd);
+
+/* Free blocks of 2^0, 2^1, ... pages, in the layout of /proc/buddyinfo. As quarry_slabinfo. */
+void quarry_buddyinfo(int fd);
+
+/* The options that the environment variable QUARRY_CONF takes: name, values (the default first) and
+   meaning, a line each. */
+void quarry_print_options(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,36 @@
+// The process's life: fork handlers, and statistics at its end.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "heap/heap.h"
+#include "observe/tables.h"
+#include "os/options.h"
+
+// pthread_atfork is in each object's own part of libc (libc_nonshared.a) on older glibc; what it calls
+// has been in libc.so since 2.3.
+extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* dso);
+extern "C" void* __dso_handle;
+
+namespace {
+
+// Where the statistics go. Programs may close standard error before they end (coreutils do).
+constinit int statistics_fd = -1;
+
+// Early among the constructors, so that handlers registered later run before ours in the parent
+// (POSIX pthread_atfork: prepare handlers in reverse order) while the locks are still open.
+__attribute__((constructor(101))) void start_process() {
+  if (!quarry::start()) return;
+  __register_atfork(quarry::prepare_fork, quarry::after_fork_in_parent, quarry::after_fork_in_child,
+                    &__dso_handle);
+  if (quarry::os::is_default(quarry::os::option::stats)) return;
+  constexpr int out_of_the_way = 64;
+  statistics_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, out_of_the_way);
+}
+
+__attribute__((destructor(101))) void end_process() {
+  if (statistics_fd < 0) return;
+  quarry::print_slabinfo(statistics_fd);
+  quarry::print_buddyinfo(statistics_fd);
+}
+
+}  // namespace

@@ -1,0 +1,58 @@
+// A run of bits over 64-bit words: the slab's free-object index is one.
+#pragma once
+
+#include <bit>
+
+#include "base/types.h"
+
+namespace quarry {
+
+class bitmap {
+ public:
+  static constexpr unsigned bits_per_word = 64;
+
+  // The words stay the caller's; `bits` may leave the last word partly used, its rest is 0.
+  bitmap(u64* words, unsigned bits) : words_(words), bits_(bits) {}
+
+  static constexpr unsigned words_for(unsigned bits) {
+    return (bits + bits_per_word - 1) / bits_per_word;
+  }
+
+  bool test(unsigned bit) const { return words_[bit / 64] >> (bit % 64) & 1; }
+  void set(unsigned bit) { words_[bit / 64] |= u64{1} << (bit % 64); }
+  void clear(unsigned bit) { words_[bit / 64] &= ~(u64{1} << (bit % 64)); }
+
+  void set_all() {
+    for (unsigned w = 0; w < bits_ / 64; w++) words_[w] = ~u64{0};
+    if (bits_ % 64) words_[bits_ / 64] = (u64{1} << (bits_ % 64)) - 1;
+  }
+
+  unsigned count() const {
+    unsigned sum = 0;
+    for (unsigned w = 0; w < words_for(bits_); w++) sum += std::popcount(words_[w]);
+    return sum;
+  }
+
+  // Clears up to `wanted` set bits, the lowest first, and calls take(bit) for each.
+  // Returns how many there were.
+  template <class take_fn>
+  unsigned take_lowest(unsigned wanted, take_fn take) {
+    unsigned taken = 0;
+    for (unsigned w = 0; w < words_for(bits_) && taken < wanted; w++) {
+      u64 word = words_[w];
+      while (word && taken < wanted) {
+        take(w * 64 + std::countr_zero(word));
+        word &= word - 1;
+        taken++;
+      }
+      words_[w] = word;
+    }
+    return taken;
+  }
+
+ private:
+  u64* words_;
+  unsigned bits_;
+};
+
+}  // namespace quarry

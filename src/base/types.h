@@ -1,0 +1,30 @@
+// The few types and constants that every layer speaks in.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace quarry {
+
+using u8 = std::uint8_t;
+using u16 = std::uint16_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+using uptr = std::uintptr_t;
+
+inline constexpr unsigned page_shift = 12;
+inline constexpr std::size_t page_size = std::size_t{1} << page_shift;
+
+// Two objects that different CPUs write are kept this far apart. 64 bytes on all
+// processors that Quarry has sequences for.
+inline constexpr std::size_t cache_line = 64;
+
+inline constexpr std::size_t kib = std::size_t{1} << 10;
+inline constexpr std::size_t mib = std::size_t{1} << 20;
+inline constexpr std::size_t gib = std::size_t{1} << 30;
+inline constexpr std::size_t tib = std::size_t{1} << 40;
+
+}  // namespace quarry
+
+#define QUARRY_ALWAYS_INLINE __attribute__((always_inline)) inline
+#define QUARRY_NOINLINE __attribute__((noinline, cold))

@@ -1,0 +1,214 @@
+#include "heap/heap.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "os/fatal.h"
+#include "page/page_alloc.h"
+#include "page/reclaim.h"
+#include "page/vmalloc.h"
+#include "slab/cache.h"
+
+namespace quarry {
+
+constinit std::atomic<std::size_t> inline_limit{0};
+
+namespace {
+
+constexpr std::size_t max_run_size = page_size << max_order;
+
+// Below that, copying a block that grows is cheaper than moving its pages.
+constexpr std::size_t least_move_size = 128 * kib;
+
+void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
+  const std::size_t pages = bytes_to_pages(size);
+  page* head = alloc_run(pages, std::max<std::size_t>(alignment >> page_shift, 1), clean);
+  if (!head) return nullptr;
+  head->kind = page_kind::run;
+  head->count = static_cast<u32>(pages);
+  return region.frames.address_of(head);
+}
+
+void* allocate_large(std::size_t size, bool* clean) {
+  if (size > PTRDIFF_MAX) return nullptr;
+  if (size <= max_run_size) return allocate_run(size, page_size, clean);
+  *clean = true;
+  if (void* block = vm_allocate(size)) return block;
+  return reclaim_everything() ? vm_allocate(size) : nullptr;
+}
+
+void* allocate_small(unsigned size_class) {
+  if (void* object = percpu::pop(size_class)) return object;
+  return general_caches[size_class].allocate();
+}
+
+// Where an address belongs that should be a large block.
+struct large_block {
+  page* run = nullptr;  // exactly one of the two is set
+  page* vm = nullptr;
+  std::size_t size = 0;
+};
+
+// The address is in a frame of no slab and begins no run: says why, and aborts.
+[[noreturn]] void report_frame(const void* address, const char* call) {
+  page* head = region.frames.page_of(address);
+  const std::size_t number = region.frames.number_of(head);
+  while (head > region.frames.map && head->kind == page_kind::none) head--;
+  const std::size_t distance = number - region.frames.number_of(head);
+  if (head->kind == page_kind::run && distance < head->count) {
+    os::die(call, address, "inside a block that begins at", region.frames.address_of(head));
+  }
+  const bool is_free = head->kind == page_kind::free_block || head->kind == page_kind::cached;
+  if (is_free && distance < std::size_t{1} << head->order) os::die(call, address, "already free");
+  os::die(call, address, "not a block of this allocator");
+}
+
+[[noreturn]] void report_vm(const void* address, const char* call) {
+  if (void* begin = vm_block_around(address)) {
+    os::die(call, address, "inside a block that begins at", begin);
+  }
+  os::die(call, address, "already free, or not a block of this allocator");
+}
+
+large_block find_large(const void* block, const char* call) {
+  if (in_frames(block)) {
+    page* head = region.frames.page_of(block);
+    if (head->kind != page_kind::run || region.frames.address_of(head) != block) {
+      report_frame(block, call);
+    }
+    return {.run = head, .size = std::size_t{head->count} << page_shift};
+  }
+  if (region.base && region.vm_units.contains(block)) {
+    page* vm = vm_block(block);
+    if (!vm) report_vm(block, call);
+    return {.vm = vm, .size = vm_size(vm)};
+  }
+  os::die(call, block, "not a block of this allocator");
+}
+
+unsigned class_at(const void* block) { return in_frames(block) ? *class_of_frame(block) : 0; }
+
+void* move_block(void* block, std::size_t old_size, std::size_t size) {
+  void* moved = allocate(size);
+  if (!moved) return nullptr;
+  std::memcpy(moved, block, std::min(old_size, size));
+  release(block, "realloc");
+  return moved;
+}
+
+// A run that shrinks gives its last pages back; one that grows takes the next ones if they are free.
+bool resize_run_in_place(page* run, std::size_t size) {
+  const std::size_t old_pages = run->count;
+  const std::size_t pages = bytes_to_pages(size);
+  if (size > max_run_size) return false;
+  if (pages > old_pages && !normal_zone.extend(run, old_pages, pages)) return false;
+  if (pages < old_pages) free_run(run + pages, old_pages - pages, false);
+  run->count = static_cast<u32>(pages);
+  return true;
+}
+
+void* reallocate_run(void* block, page* run, std::size_t size) {
+  const std::size_t old_size = std::size_t{run->count} << page_shift;
+  if (size > max_small_size && resize_run_in_place(run, size)) return block;
+  if (size > old_size && old_size >= least_move_size) {
+    if (void* moved = vm_adopt(block, old_size, size)) {
+      free_run(run, run->count, true);
+      return moved;
+    }
+  }
+  return move_block(block, old_size, size);
+}
+
+void* reallocate_vm(void* block, page* vm, std::size_t size) {
+  if (size > max_small_size) {
+    if (void* resized = vm_resize(vm, size)) return resized;
+  }
+  return move_block(block, vm_size(vm), size);
+}
+
+// Objects stay where they are while they fit and no more than half would lie waste.
+void* reallocate_object(void* block, unsigned size_class, std::size_t size) {
+  const std::size_t old_size = general_caches[size_class].check(block, "realloc");
+  if (size <= old_size && size > old_size / 2) return block;
+  if (size <= max_small_size && compute_class(size) == size_class) return block;
+  return move_block(block, old_size, size);
+}
+
+}  // namespace
+
+QUARRY_NOINLINE void* refill(unsigned size_class) { return general_caches[size_class].allocate(); }
+
+void* allocate_slow(std::size_t size) {
+  if (!start()) return nullptr;
+  if (size == 0) size = 1;
+  if (size <= max_small_size) return allocate_small(compute_class(size));
+  bool clean;
+  return allocate_large(size, &clean);
+}
+
+void* allocate_zeroed(std::size_t size) {
+  if (size <= max_small_size) {
+    const std::size_t wanted = std::max<std::size_t>(size, 1);
+    const unsigned size_class = compute_class(wanted);
+    // A block of its own pages may be fresh from the system, and then zero: worth asking.
+    const bool ask = start() && general_caches[size_class].shape().single;
+    bool clean = false;
+    void* block = ask ? percpu::pop(size_class) : allocate(size);
+    if (!block && ask) block = general_caches[size_class].allocate(&clean);
+    if (block && !clean) std::memset(block, 0, size);
+    return block;
+  }
+  if (!start()) return nullptr;
+  bool clean;
+  void* block = allocate_large(size, &clean);
+  if (block && !clean) std::memset(block, 0, size);
+  return block;
+}
+
+void* allocate_aligned(std::size_t alignment, std::size_t size) {
+  if (alignment <= 8) return allocate(size);
+  if (!start() || size > PTRDIFF_MAX) return nullptr;
+  size = std::max<std::size_t>(size, 1);
+  if (alignment <= page_size && size <= max_small_size) {
+    // A slab begins on a page, so its objects are as aligned as their size is; the power-of-two class
+    // ends the search at the latest.
+    unsigned size_class = compute_class(std::max(size, alignment));
+    while (bytes_of_class(size_class) % alignment != 0) size_class++;
+    return allocate_small(size_class);
+  }
+  bool clean;
+  if (alignment <= page_size) return allocate_large(size, &clean);
+  if (alignment > max_run_size || size > max_run_size) return nullptr;
+  return allocate_run(size, alignment, &clean);
+}
+
+void release_slow(void* block, const char* call) {
+  if (!block) return;
+  if (const unsigned size_class = class_at(block)) {
+    if (!percpu::push(size_class, block)) general_caches[size_class].free(block);
+    return;
+  }
+  const large_block large = find_large(block, call);
+  if (large.vm) return vm_free(large.vm);
+  free_run(large.run, large.run->count, false);
+}
+
+void* reallocate(void* block, std::size_t size) {
+  if (const unsigned size_class = class_at(block)) {
+    return reallocate_object(block, size_class, size);
+  }
+  const large_block large = find_large(block, "realloc");
+  if (size > PTRDIFF_MAX) return nullptr;
+  return large.run ? reallocate_run(block, large.run, size) : reallocate_vm(block, large.vm, size);
+}
+
+std::size_t usable_size(const void* block, const char* call) {
+  if (const unsigned size_class = class_at(block)) {
+    return general_caches[size_class].check(block, call);
+  }
+  return find_large(block, call).size;
+}
+
+bool trim(std::size_t keep) { return start() && reclaim_everything(keep); }
+
+}  // namespace quarry

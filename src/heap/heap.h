@@ -1,0 +1,80 @@
+// What malloc means, without the names: sizes to caches, large blocks to runs of pages, blocks that
+// grow to vmalloc.
+//
+//   size <= 1024         class from a table, this CPU's array     inline, here
+//   size <= 256 KiB      class by arithmetic, this CPU's array    heap.cpp
+//   larger               a run of pages                           heap.cpp
+//   larger than 1 GiB, or grown by realloc and not to be extended in place: vmalloc
+//
+// Nothing here sets errno or throws: nullptr means that memory has ended or the size is impossible.
+// All of it may be called at any time by any thread, the first call from the loader included.
+#pragma once
+
+#include "page/region.h"
+#include "percpu/array.h"
+#include "slab/size_class.h"
+
+namespace quarry {
+
+// The largest size that the inline path serves: max_table_size, or 0 before start-up and in the
+// fallback mode of the per-CPU layer. Written once, by start().
+extern std::atomic<std::size_t> inline_limit;
+
+void* allocate_slow(std::size_t size);
+void* refill(unsigned size_class);
+
+// At least `size` bytes, aligned to 16 (to 8 for sizes up to 8); a unique block for size 0.
+QUARRY_ALWAYS_INLINE void* allocate(std::size_t size) {
+#if QUARRY_HAS_SEQUENCES
+  // Size 0 wraps around and takes the slow path, as does everything while the limit is 0.
+  if (size - 1 < inline_limit.load(std::memory_order_relaxed)) [[likely]] {
+    const unsigned size_class = table_class(size);
+    if (void* object = percpu::sequence::pop(size_class)) [[likely]] return object;
+    return refill(size_class);
+  }
+#endif
+  return allocate_slow(size);
+}
+
+void release_slow(void* block, const char* call);
+
+// Takes a block back; nullptr is none. Dies on anything else that is not a block in use, at once or
+// when the batch that it is in is flushed; `call` names the caller in that message.
+QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
+#if QUARRY_HAS_SEQUENCES
+  const std::size_t offset = reinterpret_cast<uptr>(block) - reinterpret_cast<uptr>(region.base);
+  if (offset < region.free_bound.load(std::memory_order_relaxed)) [[likely]] {
+    // Class 0, which is no class, has an array that is always full.
+    const unsigned size_class = region.class_map[offset >> page_shift];
+    if (percpu::sequence::push(size_class, block)) [[likely]] return;
+  }
+#endif
+  release_slow(block, call);
+}
+
+// Zeroed memory for `size` bytes.
+void* allocate_zeroed(std::size_t size);
+
+// `alignment` is a power of two of at most 1 GiB.
+void* allocate_aligned(std::size_t alignment, std::size_t size);
+
+// The block with its contents, up to the smaller of both sizes, at its old place or a new one.
+// nullptr, and the block as it was, when memory has ended. `block` and `size` are not null.
+void* reallocate(void* block, std::size_t size);
+
+// How many bytes of the block may be written. Dies, naming `call`, if it is no block in use.
+std::size_t usable_size(const void* block, const char* call);
+
+// Gives free memory back to the system, all but `keep` bytes. True if there was any.
+bool trim(std::size_t keep);
+
+// Brings the allocator up, once; allocation does so by itself. False where no address space could be
+// had: every allocation then fails.
+bool start();
+
+// Around fork(2), in that order: all locks are held between the first and one of the others.
+void prepare_fork();
+void after_fork_in_parent();
+void after_fork_in_child();
+
+}  // namespace quarry

@@ -1,0 +1,46 @@
+// Bringing the allocator up: at the first allocation, whoever makes it.
+#include "heap/heap.h"
+#include "os/cpu.h"
+#include "os/file.h"
+#include "os/options.h"
+#include "page/page_alloc.h"
+#include "page/reclaim.h"
+#include "slab/cache.h"
+
+namespace quarry {
+
+namespace {
+
+constinit os::lock start_lock;
+constinit std::atomic<bool> is_started{false};  // set under start_lock, last of all
+constinit bool has_failed QUARRY_GUARDED_BY(start_lock) = false;
+
+bool start_layers() {
+  os::read_options();
+  const unsigned cpus = os::possible_cpus();
+  if (!reserve_region(cpus, percpu::areas_size(cpus))) return false;
+  percpu::start(region.cpu_areas, cpus, os::is_default(os::option::rseq));
+  start_page_lists();
+  start_general_caches();
+  start_reclaim(shrink_all, os::is_default(os::option::background));
+  if (percpu::areas.sequences) inline_limit.store(max_table_size, std::memory_order_release);
+  return true;
+}
+
+}  // namespace
+
+bool start() {
+  if (is_started.load(std::memory_order_acquire)) return true;
+  os::lock_guard guard(start_lock);
+  if (is_started.load(std::memory_order_relaxed)) return true;
+  if (has_failed) return false;
+  if (!start_layers()) {
+    has_failed = true;
+    os::write_all(2, "quarry: no address space for a heap (RLIMIT_AS?): every allocation fails\n");
+    return false;
+  }
+  is_started.store(true, std::memory_order_release);
+  return true;
+}
+
+}  // namespace quarry

@@ -1,0 +1,47 @@
+#include "observe/figures.h"
+
+#include <algorithm>
+
+#include "heap/heap.h"
+#include "page/page_alloc.h"
+#include "page/vmalloc.h"
+#include "slab/cache.h"
+
+namespace quarry {
+
+namespace {
+
+void add_caches(heap_figures* f) {
+  for (unsigned c = 1; c < class_count; c++) {
+    const cache_figures cache = general_caches[c].figures();
+    const slab_shape& shape = general_caches[c].shape();
+    const std::size_t out = cache.objects_out;
+    // Arrays change while we look: never count more in them than is out of the slabs.
+    const std::size_t cached =
+        std::min(out, cache.shared_objects + percpu::figures_of(c).objects);
+    f->small_in_use += (out - cached) * shape.object_size;
+    f->small_cached += cached * shape.object_size;
+    f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;
+    f->slab_pages += (cache.slabs * shape.pages) << page_shift;
+  }
+}
+
+}  // namespace
+
+heap_figures take_figures() {
+  heap_figures f{};
+  if (!start()) return f;
+  add_caches(&f);
+  const zone_figures zone = normal_zone.figures();
+  const std::size_t listed = listed_pages();
+  f.committed = zone.committed_pages << page_shift;
+  f.free_pages = (zone.free_pages + listed) << page_shift;
+  f.dirty_pages = (zone.dirty_pages + listed) << page_shift;
+  f.runs_in_use = f.committed - std::min(f.committed, f.free_pages + f.slab_pages);
+  const vm_figures vm = vm_in_use();
+  f.vm_blocks = vm.blocks;
+  f.vm_bytes = vm.bytes;
+  return f;
+}
+
+}  // namespace quarry

@@ -1,0 +1,75 @@
+#include "observe/tables.h"
+
+#include "base/format.h"
+#include "heap/heap.h"
+#include "observe/figures.h"
+#include "os/file.h"
+#include "page/zone.h"
+#include "slab/cache.h"
+
+namespace quarry {
+
+namespace {
+
+void print_cache(int fd, unsigned c) {
+  const cache_figures cache = general_caches[c].figures();
+  if (cache.slabs == 0) return;
+  const slab_shape& shape = general_caches[c].shape();
+  const percpu::array_figures arrays = percpu::figures_of(c);
+  const std::size_t cached = cache.shared_objects + arrays.objects;
+  const std::size_t active = cache.objects_out > cached ? cache.objects_out - cached : 0;
+  text name, line;
+  name << "size-" << u64{shape.object_size};
+  line.padded(name.view(), 17);
+  line.decimal(active, 7).decimal(cache.slabs * shape.objects, 7);
+  line.decimal(shape.object_size, 7).decimal(shape.objects, 5).decimal(shape.pages, 5);
+  line << " : tunables";
+  line.decimal(percpu::limit_of(c), 5).decimal(general_caches[c].batchcount(), 5);
+  line.decimal(general_caches[c].shared_limit(), 5);
+  line << " : slabdata";
+  line.decimal(cache.slabs - cache.empty_slabs, 7).decimal(cache.slabs, 7);
+  line.decimal(cache.shared_objects, 5) << '\n';
+  os::write_all(fd, line.view());
+}
+
+void print_bytes(int fd, std::string_view label, std::size_t bytes) {
+  text line;
+  line.padded(label, 28).decimal(bytes, 16) << '\n';
+  os::write_all(fd, line.view());
+}
+
+}  // namespace
+
+void print_slabinfo(int fd) {
+  if (!start()) return;
+  os::write_all(fd,
+                "slabinfo - version: 2.1\n"
+                "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>"
+                " : tunables <limit> <batchcount> <sharedfactor>"
+                " : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+  for (unsigned c = 1; c < class_count; c++) print_cache(fd, c);
+}
+
+void print_buddyinfo(int fd) {
+  if (!start()) return;
+  const zone_figures zone = normal_zone.figures();
+  text line;
+  line << "Node 0, zone   Normal ";
+  for (std::size_t blocks : zone.blocks) line.decimal(blocks, 6) << ' ';
+  line << '\n';
+  os::write_all(fd, line.view());
+}
+
+void print_stats(int fd) {
+  const heap_figures f = take_figures();
+  os::write_all(fd, "quarry: bytes\n");
+  print_bytes(fd, "small blocks in use", f.small_in_use);
+  print_bytes(fd, "small blocks in arrays", f.small_cached);
+  print_bytes(fd, "small blocks free in slabs", f.small_free);
+  print_bytes(fd, "large blocks in use", f.runs_in_use + f.vm_bytes);
+  print_bytes(fd, "free pages", f.free_pages);
+  print_bytes(fd, "  of these maybe resident", f.dirty_pages);
+  print_bytes(fd, "committed", f.committed + f.vm_bytes);
+}
+
+}  // namespace quarry

@@ -1,0 +1,16 @@
+// The heap as text, in the layout of the kernel's /proc files, to a file descriptor, without
+// allocating.
+#pragma once
+
+namespace quarry {
+
+// slabinfo(5), version 2.1: a line per cache that has or had a slab.
+void print_slabinfo(int fd);
+
+// /proc/buddyinfo: free blocks of each order in the zone.
+void print_buddyinfo(int fd);
+
+// A line per kind of memory, in bytes: what malloc_stats(3) prints.
+void print_stats(int fd);
+
+}  // namespace quarry

@@ -1,0 +1,77 @@
+#include "os/cpu.h"
+
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/auxv.h>
+
+#include <algorithm>
+
+#include "os/file.h"
+#include "os/syscall.h"
+
+// glibc >= 2.35 (sys/rseq.h); absent on older ones, where their addresses are null.
+extern "C" {
+extern const std::ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+}
+
+namespace quarry::os {
+
+namespace {
+
+// linux/rseq.h, struct rseq: cpu_id_start, cpu_id, rseq_cs, flags, node_id, mm_cid.
+constexpr std::ptrdiff_t cpu_id_offset = 4;
+constexpr std::ptrdiff_t rseq_cs_offset = 8;
+constexpr std::ptrdiff_t mm_cid_offset = 24;
+constexpr std::size_t mm_cid_end = mm_cid_offset + sizeof(u32);
+
+#ifndef AT_RSEQ_FEATURE_SIZE
+#define AT_RSEQ_FEATURE_SIZE 27  // linux/auxvec.h, Linux 6.3
+#endif
+
+// Before 2.41 glibc registers an area of 32 bytes and sets __rseq_size to 32; later ones say how
+// much of the registered area is in use. Either way the area covers mm_cid if this holds.
+bool has_mm_cid() {
+  return __rseq_size >= mm_cid_end && getauxval(AT_RSEQ_FEATURE_SIZE) >= mm_cid_end;
+}
+
+}  // namespace
+
+unsigned possible_cpus() {
+  // A list of ranges such as "0-3,8-11"; the last number is the highest.
+  char line[256];
+  const std::size_t length =
+      read_file("/sys/devices/system/cpu/possible", line, sizeof(line) - 1);
+  line[length] = 0;
+  u64 highest = 0;
+  for (const char* s = line; *s; s++) {
+    if (*s >= '0' && *s <= '9' && (s == line || s[-1] < '0' || s[-1] > '9')) {
+      highest = std::max(highest, parse_decimal(s));
+    }
+  }
+  // Without sysfs: what the kernel's own affinity mask has room for.
+  constexpr unsigned kernel_default_nr_cpus = 64;
+  return length ? static_cast<unsigned>(highest) + 1 : kernel_default_nr_cpus;
+}
+
+unsigned current_cpu() {
+  const int cpu = sched_getcpu();
+  return cpu < 0 ? 0 : static_cast<unsigned>(cpu);
+}
+
+bool find_rseq(rseq_location* location) {
+  if (&__rseq_size == nullptr || &__rseq_offset == nullptr || __rseq_size == 0) return false;
+  location->cs = __rseq_offset + rseq_cs_offset;
+  location->index = __rseq_offset + (has_mm_cid() ? mm_cid_offset : cpu_id_offset);
+  return true;
+}
+
+bool register_restart() {
+  return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
+}
+
+bool restart_sequences() {
+  return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
+}
+
+}  // namespace quarry::os

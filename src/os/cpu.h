@@ -1,0 +1,32 @@
+// What Quarry needs to know of processors: how many there can be, which one this is, and the
+// kernel's restartable sequences (rseq(2); linux/rseq.h; glibc manual, "Restartable Sequences").
+#pragma once
+
+#include "base/types.h"
+
+namespace quarry::os {
+
+// One more than the highest number that a CPU of this machine can have, now or after hotplug.
+// Every mm_cid and cpu_id that the kernel hands out is below it.
+unsigned possible_cpus();
+
+// The CPU the caller runs on, out of date as soon as it is known.
+unsigned current_cpu();
+
+// Where the calling thread's registered rseq area is, as offsets from the thread pointer.
+struct rseq_location {
+  std::ptrdiff_t cs;     // field rseq_cs, 8 bytes
+  std::ptrdiff_t index;  // field mm_cid where kernel and registration have it, else cpu_id
+};
+
+// False where glibc registered none (glibc < 2.35, an old kernel, seccomp, gVisor,
+// GLIBC_TUNABLES=glibc.pthread.rseq=0): the per-CPU layer then uses its fallback.
+bool find_rseq(rseq_location* location);
+
+// Readies and performs a restart of every running sequence of this process (membarrier(2),
+// MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, Linux >= 5.10). When restart_sequences returns true, each
+// sequence that was under way on any CPU has either committed or will start again.
+bool register_restart();
+bool restart_sequences();
+
+}  // namespace quarry::os

@@ -1,0 +1,11 @@
+// The end of a process that used memory wrongly.
+#pragma once
+
+namespace quarry::os {
+
+// Writes "quarry: CALL(ADDRESS): REASON" (and the address `other`, unless it is null) as one line
+// to standard error, then aborts.
+[[noreturn]] void die(const char* call, const void* address, const char* reason,
+                      const void* other = nullptr);
+
+}  // namespace quarry::os

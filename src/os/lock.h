@@ -1,0 +1,85 @@
+// A mutual exclusion lock of four bytes: spins a little, then sleeps in the kernel (futex(2);
+// the three states are those of Drepper, "Futexes Are Tricky", mutex2). All-zero is unlocked.
+//
+// Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
+//   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc -> zone -> region
+//
+// fork: the prepare handler takes every lock in that order and then declares itself the owner of
+// them all, so that another library's handler that allocates after ours does not deadlock:
+// for that one thread taking and releasing do nothing until the fork is over.
+#pragma once
+
+#include <atomic>
+
+#include "base/thread_safety.h"
+#include "base/types.h"
+
+namespace quarry::os {
+
+// The calling thread, as a number that no other living thread of the process has.
+QUARRY_ALWAYS_INLINE uptr this_thread() {
+#if defined(__x86_64__)
+  uptr self;
+  asm("mov %%fs:0, %0" : "=r"(self));  // the TCB begins with its own address (psABI, TLS variant II)
+  return self;
+#else
+  return reinterpret_cast<uptr>(__builtin_thread_pointer());
+#endif
+}
+
+class QUARRY_CAPABILITY("lock") lock {
+ public:
+  constexpr lock() = default;
+  lock(const lock&) = delete;
+  lock& operator=(const lock&) = delete;
+
+  void acquire() QUARRY_ACQUIRE() {
+    u32 expected = unlocked;
+    // Pairs with the release in release(): what the last owner wrote is seen.
+    if (!state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
+                                        std::memory_order_relaxed)) {
+      acquire_contended();
+    }
+  }
+
+  bool try_acquire() QUARRY_TRY_ACQUIRE(true) {
+    u32 expected = unlocked;
+    return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
+                                          std::memory_order_relaxed);
+  }
+
+  void release() QUARRY_RELEASE() {
+    if (fork_owner_.load(std::memory_order_relaxed) == this_thread()) return;
+    if (state_.exchange(unlocked, std::memory_order_release) == contended) wake();
+  }
+
+  // Unlocks whoever held it: for a fork child, where the owner does not exist.
+  void reset() { state_.store(unlocked, std::memory_order_relaxed); }
+
+  // The calling thread holds every lock from here to the end of the fork. Called by the fork
+  // handlers alone, with all locks taken.
+  static void begin_fork() { fork_owner_.store(this_thread(), std::memory_order_relaxed); }
+  static void end_fork() { fork_owner_.store(0, std::memory_order_relaxed); }
+
+ private:
+  enum : u32 { unlocked, locked, contended };
+
+  void acquire_contended();
+  void wake();
+
+  std::atomic<u32> state_{unlocked};
+  static std::atomic<uptr> fork_owner_;  // 0, or the thread between its fork handlers
+};
+
+class QUARRY_SCOPED_CAPABILITY lock_guard {
+ public:
+  explicit lock_guard(lock& l) QUARRY_ACQUIRE(l) : lock_(l) { lock_.acquire(); }
+  ~lock_guard() QUARRY_RELEASE() { lock_.release(); }
+  lock_guard(const lock_guard&) = delete;
+  lock_guard& operator=(const lock_guard&) = delete;
+
+ private:
+  lock& lock_;
+};
+
+}  // namespace quarry::os

@@ -1,0 +1,71 @@
+#include "os/memory.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+
+#include "os/file.h"
+#include "os/syscall.h"
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4  // linux/mman.h, Linux 5.7
+#endif
+
+namespace quarry::os {
+
+namespace {
+
+void* map(void* where, std::size_t size, int protection, int extra_flags) {
+  const long result = syscall(SYS_mmap, where, size, protection,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | extra_flags, -1, 0);
+  return result < 0 && result > -4096 ? nullptr : reinterpret_cast<void*>(result);
+}
+
+// Pages of address space that the process has mapped already (proc(5), statm, first field).
+std::size_t mapped_pages() {
+  char line[64];
+  const std::size_t length = read_file("/proc/self/statm", line, sizeof(line) - 1);
+  line[length] = 0;
+  return static_cast<std::size_t>(parse_decimal(line));
+}
+
+}  // namespace
+
+void* reserve(std::size_t size) { return map(nullptr, size, PROT_NONE, 0); }
+
+void release(void* address, std::size_t size) {
+  if (size) syscall(SYS_munmap, address, size);
+}
+
+bool commit(void* address, std::size_t size) {
+  return syscall(SYS_mprotect, address, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool purge(void* address, std::size_t size) {
+  return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
+}
+
+void decommit(void* address, std::size_t size) { map(address, size, PROT_NONE, MAP_FIXED); }
+
+bool move_pages(void* from, void* to, std::size_t size) {
+  return syscall(SYS_mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+                 to) == reinterpret_cast<long>(to);
+}
+
+std::size_t physical_memory() {
+  struct sysinfo info;
+  if (syscall(SYS_sysinfo, &info) != 0) return gib;
+  return static_cast<std::size_t>(info.totalram) * info.mem_unit;
+}
+
+std::size_t address_space_left() {
+  struct rlimit limit;
+  if (syscall(SYS_prlimit64, 0, RLIMIT_AS, nullptr, &limit) != 0) return SIZE_MAX;
+  if (limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  const std::size_t used = mapped_pages() << page_shift;
+  return limit.rlim_cur - std::min<std::size_t>(limit.rlim_cur, used);
+}
+
+}  // namespace quarry::os

@@ -1,0 +1,35 @@
+// Address space and the memory behind it. All addresses and sizes are multiples of the page size;
+// nothing here sets errno.
+#pragma once
+
+#include "base/types.h"
+
+namespace quarry::os {
+
+// Reserves `size` bytes of address space without memory behind it and without counting against
+// overcommit. Returns nullptr where the address space or RLIMIT_AS does not allow it.
+void* reserve(std::size_t size);
+
+// Gives part of a reservation back to the system entirely.
+void release(void* address, std::size_t size);
+
+// Makes reserved memory readable and writable, zero until written. False where the system refuses
+// (overcommit, RLIMIT_DATA, too many mappings).
+bool commit(void* address, std::size_t size);
+
+// Frees the pages behind committed memory at once; it reads as zero afterwards and stays committed.
+// False where the system refuses: the contents then stay (locked memory).
+bool purge(void* address, std::size_t size);
+
+// Turns committed memory back into a bare reservation.
+void decommit(void* address, std::size_t size);
+
+// Moves the pages of `from` to the committed or reserved range `to`, without copying. `from`
+// stays mapped, committed and reads as zero (MREMAP_DONTUNMAP, Linux >= 5.7; false before).
+bool move_pages(void* from, void* to, std::size_t size);
+
+// Bytes of physical memory, and of address space that RLIMIT_AS leaves (SIZE_MAX for no limit).
+std::size_t physical_memory();
+std::size_t address_space_left();
+
+}  // namespace quarry::os

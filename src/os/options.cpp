@@ -1,0 +1,123 @@
+#include "os/options.h"
+
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <utility>
+
+#include "base/format.h"
+#include "os/file.h"
+
+namespace quarry::os {
+
+namespace {
+
+using std::string_view;
+
+struct description {
+  string_view name;
+  string_view values;  // separated by '|', the default first
+  string_view help;
+};
+
+constexpr description descriptions[] = {
+#define QUARRY_OPTION(name, values, help) {#name, values, help},
+#include "os/options.inc"
+#undef QUARRY_OPTION
+};
+
+constexpr unsigned option_count = static_cast<unsigned>(option::count);
+
+constinit unsigned chosen[option_count] = {};
+
+string_view trimmed(string_view s) {
+  while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
+  while (!s.empty() && s.back() == ' ') s.remove_suffix(1);
+  return s;
+}
+
+// Cuts the part before `separator` off the front of `rest`.
+string_view next_part(string_view* rest, char separator) {
+  const std::size_t end = rest->find(separator);
+  // Not substr(): it may throw, and so would need libstdc++.
+  if (end == string_view::npos) return std::exchange(*rest, {});
+  const string_view part(rest->data(), end);
+  rest->remove_prefix(end + 1);
+  return part;
+}
+
+void bad_value(const description& d, string_view value) {
+  text line;
+  line << "quarry: QUARRY_CONF: bad value \"" << value << "\" for \"" << d.name << "\" (can be "
+       << d.values << ")\n";
+  write_all(STDERR_FILENO, line.view());
+}
+
+void unknown_option(string_view name) {
+  text line;
+  line << "quarry: QUARRY_CONF: unknown option \"" << name << "\"\n";
+  write_all(STDERR_FILENO, line.view());
+}
+
+void set_option(unsigned o, string_view value) {
+  string_view values = descriptions[o].values;
+  for (unsigned i = 0; !values.empty(); i++) {
+    if (next_part(&values, '|') != value) continue;
+    chosen[o] = i;
+    return;
+  }
+  bad_value(descriptions[o], value);
+}
+
+void parse_setting(string_view setting) {
+  const string_view name = trimmed(next_part(&setting, ':'));
+  for (unsigned o = 0; o < option_count; o++) {
+    if (descriptions[o].name == name) return set_option(o, trimmed(setting));
+  }
+  unknown_option(name);
+}
+
+// The value of QUARRY_CONF, from libc's environment or, where malloc is called before libc has one,
+// from the kernel's.
+string_view configuration(char* buffer, std::size_t size) {
+  constexpr string_view key = "QUARRY_CONF=";
+  if (environ) {
+    for (char** entry = environ; *entry; entry++) {
+      if (string_view(*entry).starts_with(key)) return *entry + key.size();
+    }
+    return {};
+  }
+  string_view rest(buffer, read_file("/proc/self/environ", buffer, size));
+  while (!rest.empty()) {
+    string_view entry = next_part(&rest, '\0');
+    if (!entry.starts_with(key)) continue;
+    entry.remove_prefix(key.size());
+    return entry;
+  }
+  return {};
+}
+
+}  // namespace
+
+void read_options() {
+  if (getauxval(AT_SECURE)) return;
+  static char buffer[16 * kib];
+  string_view settings = configuration(buffer, sizeof(buffer));
+  while (!settings.empty()) {
+    const string_view setting = trimmed(next_part(&settings, ','));
+    if (!setting.empty()) parse_setting(setting);
+  }
+}
+
+bool is_default(option o) { return chosen[static_cast<unsigned>(o)] == 0; }
+
+void print_options(int fd) {
+  for (const description& d : descriptions) {
+    text line;
+    line.padded(d.name, 12).padded(d.values, 10) << d.help << '\n';
+    write_all(fd, line.view());
+  }
+}
+
+}  // namespace quarry::os

@@ -1,0 +1,31 @@
+// struct page: what is known of a page frame (mem_map), and of a unit of the vmalloc area.
+//
+// The head of a block, its first frame, says what the block is; the others (tails) stay all zero,
+// except in a slab, whose free-object index runs on from the head through the tails' words.
+#pragma once
+
+#include "base/list.h"
+#include "base/types.h"
+
+namespace quarry {
+
+enum class page_kind : u8 {
+  none,        // a tail, or a frame never used
+  free_block,  // head of a free buddy block, or of one being purged
+  cached,      // head of a free block on a per-CPU page list
+  slab,        // head of a slab
+  run,         // head of an allocated run of pages
+  vm_area,     // head of a vmalloc block (in the vmalloc area's map alone)
+};
+
+struct alignas(cache_line) page {
+  list_node link;  // on a free list, or on a list of the block's owner
+  page_kind kind;
+  u8 order;   // free_block, cached, slab, vm_area: log2 of the frames
+  u16 tag;    // free_block: its free list; slab: its cache
+  u32 count;  // run: frames; slab: objects not in the index, so in use
+  u64 words[5];  // slab: the first words of the index; vm_area: bytes committed
+};
+static_assert(sizeof(page) == cache_line);
+
+}  // namespace quarry

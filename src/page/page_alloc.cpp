@@ -1,0 +1,115 @@
+#include "page/page_alloc.h"
+
+#include "page/reclaim.h"
+#include "percpu/array.h"
+
+namespace quarry {
+
+namespace {
+
+// The lists' indices among the per-CPU arrays. Size classes, which share the index space because
+// free() takes the class byte for an index, stay below.
+constexpr unsigned first_index = percpu::index_count - 1 - max_listed_order;
+
+// Bytes of free pages that one order's list may hold per CPU, and blocks that move at a time.
+constexpr std::size_t list_bytes = 128 * kib;
+constexpr unsigned batch = 8;
+
+constexpr unsigned index_of(unsigned order) { return first_index + order; }
+constexpr unsigned order_of(unsigned index) { return index - first_index; }
+
+unsigned refill(unsigned order, page** heads, unsigned count) {
+  const unsigned taken = normal_zone.allocate_blocks(order, heads, count);
+  if (taken || !reclaim_everything()) return taken;
+  return normal_zone.allocate_blocks(order, heads, count);
+}
+
+void flush(unsigned order, void** blocks, unsigned count) {
+  page* heads[1u << percpu::max_range_order];
+  for (unsigned i = 0; i < count; i++) heads[i] = region.frames.page_of(blocks[i]);
+  normal_zone.free_blocks(order, heads, count);
+}
+
+// The list is empty: takes a batch from the zone, keeps one block and lists the others.
+QUARRY_NOINLINE page* alloc_slow(unsigned order) {
+  const unsigned index = index_of(order);
+  page* heads[batch];
+  const unsigned room = percpu::grow(index);
+  const unsigned taken = refill(order, heads, room < batch ? room : batch);
+  if (!taken) return nullptr;
+  for (unsigned i = 1; i < taken; i++) {
+    heads[i]->kind = page_kind::cached;
+    heads[i]->order = static_cast<u8>(order);
+    if (!percpu::push(index, region.frames.address_of(heads[i]))) {
+      normal_zone.free_blocks(order, &heads[i], 1);
+    }
+  }
+  return heads[0];
+}
+
+// The list is full: half a batch makes room in the zone.
+QUARRY_NOINLINE void free_slow(unsigned order, void* block) {
+  const unsigned index = index_of(order);
+  percpu::grow(index);
+  if (percpu::push(index, block)) return;
+  void* blocks[batch + 1];
+  const unsigned taken = percpu::pop_batch(index, blocks, batch);
+  blocks[taken] = block;
+  flush(order, blocks, taken + 1);
+  reclaim_if_much_is_free();
+}
+
+}  // namespace
+
+void start_page_lists() {
+  for (unsigned order = 0; order <= max_listed_order; order++) {
+    const std::size_t bytes = page_size << order;
+    percpu::declare(index_of(order), bytes, static_cast<unsigned>(list_bytes / bytes) - 1);
+  }
+}
+
+page* alloc_pages(unsigned order) {
+  bool clean;
+  if (order > max_listed_order) return alloc_run(std::size_t{1} << order, std::size_t{1} << order, &clean);
+  if (void* block = percpu::pop(index_of(order))) return region.frames.page_of(block);
+  return alloc_slow(order);
+}
+
+void free_pages(page* head, unsigned order) {
+  if (order > max_listed_order) return free_run(head, std::size_t{1} << order, false);
+  head->kind = page_kind::cached;
+  head->order = static_cast<u8>(order);
+  void* block = region.frames.address_of(head);
+  if (!percpu::push(index_of(order), block)) free_slow(order, block);
+}
+
+void free_pages_to_zone(page* head, unsigned order) {
+  normal_zone.free_blocks(order, &head, 1);
+}
+
+page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean) {
+  page* head = normal_zone.allocate(pages, alignment, clean);
+  if (head || !reclaim_everything()) return head;
+  return normal_zone.allocate(pages, alignment, clean);
+}
+
+void free_run(page* head, std::size_t pages, bool clean) {
+  normal_zone.free(head, pages, clean);
+  reclaim_if_much_is_free();
+}
+
+bool drain_page_list(unsigned index, void** blocks, unsigned count) {
+  if (index < first_index) return false;
+  flush(order_of(index), blocks, count);
+  return true;
+}
+
+std::size_t listed_pages() {
+  std::size_t pages = 0;
+  for (unsigned order = 0; order <= max_listed_order; order++) {
+    pages += percpu::figures_of(index_of(order)).objects << order;
+  }
+  return pages;
+}
+
+}  // namespace quarry

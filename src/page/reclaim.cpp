@@ -1,0 +1,86 @@
+// Locks: reclaim_lock, taken before any other, is held while memory goes back: one thread does it at
+// a time, and a fork finds no block half way.
+#include "page/reclaim.h"
+
+#include "os/lock.h"
+#include "os/thread.h"
+#include "page/zone.h"
+
+namespace quarry {
+
+namespace {
+
+// A period; memory goes back after it was unused for one to two of them. Short enough that caches
+// and the pages they kept are both gone well within a second.
+constexpr unsigned period_ms = 100;
+
+// Periods without anything to do after which the helper ends.
+constexpr unsigned idle_periods = 3;
+
+// Dirty memory that is not worth a system call: this much, and a share of what is in use.
+constexpr std::size_t kept_pages = 1 * mib >> page_shift;
+constexpr std::size_t kept_share = 16;
+
+// The helper starts at several times that, so that a small program never sees it.
+constexpr std::size_t much_pages = 4 * mib >> page_shift;
+constexpr std::size_t much_share = 8;
+
+constinit os::lock reclaim_lock;
+constinit shrink_fn shrink = nullptr;      // written at start-up
+constinit bool may_start_helper = false;   // written at start-up
+constinit os::bare_thread helper;
+
+std::size_t pages_to_keep() { return kept_pages + normal_zone.used_pages() / kept_share; }
+
+bool much_is_free() {
+  return normal_zone.dirty_pages() > much_pages + normal_zone.used_pages() / much_share;
+}
+
+// One period's work. Returns the pages that went back to the system.
+std::size_t reclaim_idle() {
+  os::lock_guard guard(reclaim_lock);
+  shrink(true);
+  const std::size_t purged = normal_zone.purge(pages_to_keep(), false);
+  normal_zone.start_period();
+  return purged;
+}
+
+void run_helper() {
+  unsigned idle = 0;
+  while (idle < idle_periods) {
+    os::sleep_ms(period_ms);
+    const std::size_t before = normal_zone.used_pages();
+    const std::size_t purged = reclaim_idle();
+    const bool busy = purged != 0 || normal_zone.used_pages() < before ||
+                      normal_zone.dirty_pages() > pages_to_keep();
+    idle = busy ? 0 : idle + 1;
+  }
+}
+
+}  // namespace
+
+void start_reclaim(shrink_fn shrink_caches, bool background) {
+  shrink = shrink_caches;
+  may_start_helper = background;
+}
+
+void reclaim_if_much_is_free() {
+  if (may_start_helper && much_is_free()) helper.start(run_helper);
+}
+
+bool reclaim_everything(std::size_t keep) {
+  os::lock_guard guard(reclaim_lock);
+  const std::size_t used = normal_zone.used_pages();
+  shrink(false);
+  const std::size_t purged = normal_zone.purge(keep >> page_shift, true);
+  return purged != 0 || normal_zone.used_pages() < used;
+}
+
+void acquire_reclaim() QUARRY_NO_ANALYSIS { reclaim_lock.acquire(); }
+void release_reclaim() QUARRY_NO_ANALYSIS { reclaim_lock.release(); }
+void release_reclaim_in_child() {
+  reclaim_lock.reset();
+  helper.forget();
+}
+
+}  // namespace quarry

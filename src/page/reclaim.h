@@ -1,0 +1,38 @@
+// Giving memory back to the system.
+//
+// Free memory stays with the process while it is likely to be taken again: dirty pages of the zone have
+// to lie unused for a whole period before they are purged. While there is much of it, a helper
+// thread (reclaim) ticks; it is started by the free that makes it much, and ends once
+// there is nothing to do, so a small program never has it, and an idle one not for long.
+//
+// The helper is a bare kernel thread (clone(2)) on a stack of its own, not a pthread: free() may be
+// called under libc's internal locks, where pthread_create could deadlock, and a bare thread needs
+// nothing of libc. It blocks all signals, and has no rseq area, so it never uses the per-CPU arrays
+// but drains them.
+#pragma once
+
+#include "base/types.h"
+
+namespace quarry {
+
+// What an upper layer caches (kernel: a shrinker). Gives back what looks unused since the last
+// call, or everything; called with the reclaim lock held and no other, by any thread.
+using shrink_fn = void (*)(bool idle_only);
+
+// Once at start-up. `background`: the helper thread may be started.
+void start_reclaim(shrink_fn shrink, bool background);
+
+// To be called, without locks, after memory has been given to the zone: starts the helper if there
+// is so much free memory that it should go back.
+void reclaim_if_much_is_free();
+
+// Gives back all that can be, now: before a request fails, and for malloc_trim. `keep` bytes of free memory
+// may stay resident. Returns whether any memory became free or went back to the system.
+bool reclaim_everything(std::size_t keep = 0);
+
+// For the fork handlers. In the child the helper does not exist, and is started when needed.
+void acquire_reclaim();
+void release_reclaim();
+void release_reclaim_in_child();
+
+}  // namespace quarry

@@ -1,0 +1,91 @@
+#include "page/region.h"
+
+#include <algorithm>
+
+#include "os/memory.h"
+
+namespace quarry {
+
+constinit region_layout region{};
+
+namespace {
+
+// Maps are committed for this many units at a time: 64 MiB of frames, 1 MiB of mem_map.
+constexpr std::size_t map_step = 16 * 1024;
+
+constexpr std::size_t smallest_region = 8 * mib;
+
+struct sizes {
+  std::size_t frames;     // bytes
+  std::size_t vm;         // bytes
+  std::size_t alignment;  // of the frames' base, so that a block's natural alignment is its address's
+
+  std::size_t class_map() const { return align_up(frames >> page_shift, page_size); }
+  std::size_t mem_map() const { return (frames >> page_shift) * sizeof(page); }
+  std::size_t vm_map() const {
+    return align_up((vm >> vm_unit_shift) * sizeof(page), page_size);
+  }
+  std::size_t maps() const { return class_map() + mem_map() + vm_map(); }
+};
+
+sizes sizes_for(std::size_t frames, std::size_t vm) {
+  frames = align_down(frames, vm_unit);
+  const std::size_t widest = std::size_t{1} << (max_order + page_shift);
+  // An eighth of a small region is the most that alignment may waste.
+  const std::size_t alignment =
+      std::max(vm_unit, std::min(widest, std::size_t{1} << floor_log2(frames / 8)));
+  return {frames, align_down(vm, vm_unit), alignment};
+}
+
+// The sizes to try first. Under RLIMIT_AS the program needs room beside the heap, for its stacks and
+// libraries: a quarter of what is left.
+sizes wanted_sizes() {
+  const std::size_t left = os::address_space_left();
+  if (left != SIZE_MAX) return sizes_for(left / 16 * 11, left / 16);
+  const std::size_t bytes = std::max(tib, std::bit_ceil(os::physical_memory()) * 4);
+  return sizes_for(bytes, bytes);
+}
+
+void lay_out(char* memory, const sizes& s, unsigned cpus, std::size_t cpu_areas_size) {
+  region.cpus = cpus;
+  region.cpu_areas = memory;
+  char* maps = memory + cpu_areas_size;
+  region.class_map = reinterpret_cast<u8*>(maps);
+  auto* mem_map = reinterpret_cast<page*>(maps + s.class_map());
+  auto* vm_map = reinterpret_cast<page*>(maps + s.class_map() + s.mem_map());
+  const auto end_of_maps = reinterpret_cast<uptr>(maps) + s.maps();
+  region.base = reinterpret_cast<char*>(align_up(end_of_maps, s.alignment));
+  region.frames = {region.base, mem_map, s.frames >> page_shift, 0, page_shift};
+  region.vm_units = {region.base + s.frames, vm_map, s.vm >> vm_unit_shift, 0, vm_unit_shift};
+}
+
+}  // namespace
+
+bool reserve_region(unsigned cpus, std::size_t cpu_areas_size) {
+  for (sizes s = wanted_sizes(); s.frames >= smallest_region;
+       s = sizes_for(s.frames / 2, s.vm / 2)) {
+    const std::size_t total = cpu_areas_size + s.maps() + s.alignment + s.frames + s.vm;
+    auto* memory = static_cast<char*>(os::reserve(total));
+    if (!memory) continue;
+    lay_out(memory, s, cpus, cpu_areas_size);
+    return os::commit(memory, cpu_areas_size);
+  }
+  return false;
+}
+
+bool commit_map(frame_space* space, std::size_t units) {
+  if (units <= space->mapped) return true;
+  const std::size_t mapped = std::min(align_up(units, map_step), space->total);
+  const auto bytes_of = [](std::size_t n) { return align_up(n * sizeof(page), page_size); };
+  const std::size_t done = bytes_of(space->mapped);
+  if (!os::commit(reinterpret_cast<char*>(space->map) + done, bytes_of(mapped) - done)) return false;
+  if (space == &region.frames) {
+    const std::size_t classes = align_up(space->mapped, page_size);
+    const std::size_t end = align_up(mapped, page_size);
+    if (end > classes && !os::commit(region.class_map + classes, end - classes)) return false;
+  }
+  space->mapped = mapped;
+  return true;
+}
+
+}  // namespace quarry

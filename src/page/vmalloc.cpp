@@ -1,0 +1,177 @@
+// Lock: vm_lock covers the slots' buddy allocator and the figures. A block's own map entry belongs to
+// whoever owns the block.
+#include "page/vmalloc.h"
+
+#include <algorithm>
+
+#include "os/lock.h"
+#include "os/memory.h"
+#include "page/buddy.h"
+
+namespace quarry {
+
+namespace {
+
+constexpr std::size_t committed_word = 0;  // of page::words: bytes committed, the block's size
+
+// Slots become available this many units (32 GiB of addresses) at a time.
+constexpr std::size_t slot_step = 16 * 1024;
+
+constinit os::lock vm_lock;
+constinit buddy slots QUARRY_GUARDED_BY(vm_lock){&region.vm_units};
+constinit vm_figures in_use QUARRY_GUARDED_BY(vm_lock){};
+
+std::size_t slot_size(const page* block) { return vm_unit << block->order; }
+
+page* take_slot(unsigned order) QUARRY_REQUIRES(vm_lock) {
+  bool clean;
+  if (page* head = slots.take(order, &clean)) return head;
+  const std::size_t begin = region.vm_units.mapped;
+  const std::size_t step = std::max(slot_step, std::size_t{2} << order);
+  const std::size_t end = std::min(begin + step, region.vm_units.total);
+  if (end == begin || !commit_map(&region.vm_units, end)) return nullptr;
+  slots.give(begin, region.vm_units.mapped - begin, true);
+  return slots.take(order, &clean);
+}
+
+// A slot with room for twice the bytes if there is one, else just for them and the guard page.
+page* reserve_slot(std::size_t bytes) {
+  if (bytes > region.vm_units.total << vm_unit_shift) return nullptr;
+  const auto order_for = [](std::size_t n) {
+    return ceil_log2(align_up(n + page_size, vm_unit) >> vm_unit_shift);
+  };
+  os::lock_guard guard(vm_lock);
+  for (std::size_t wanted : {2 * bytes, bytes}) {
+    const unsigned order = order_for(wanted);
+    if (order > max_order) continue;
+    if (page* block = take_slot(order)) {
+      block->kind = page_kind::vm_area;
+      block->order = static_cast<u8>(order);
+      block->words[committed_word] = 0;
+      in_use.blocks++;
+      return block;
+    }
+  }
+  return nullptr;
+}
+
+void set_committed(page* block, std::size_t bytes) {
+  os::lock_guard guard(vm_lock);
+  in_use.bytes += bytes - block->words[committed_word];
+  block->words[committed_word] = bytes;
+}
+
+void free_slot(page* block) {
+  set_committed(block, 0);
+  os::lock_guard guard(vm_lock);
+  in_use.blocks--;
+  block->kind = page_kind::none;
+  slots.give(region.vm_units.number_of(block), std::size_t{1} << block->order, true);
+}
+
+// Commits the slot up to `bytes`, with some room ahead where the system allows it: a block that
+// grew once will grow again.
+bool commit_block(page* block, std::size_t bytes) {
+  char* address = region.vm_units.address_of(block);
+  const std::size_t done = vm_size(block);
+  const std::size_t most = slot_size(block) - page_size;
+  const std::size_t ahead = std::min(align_up(bytes + bytes / 8, page_size), most);
+  for (std::size_t end : {done ? ahead : align_up(bytes, page_size), align_up(bytes, page_size)}) {
+    if (!os::commit(address + done, end - done)) continue;
+    set_committed(block, end);
+    return true;
+  }
+  return false;
+}
+
+// Moves `bytes` from committed memory into the fresh slot and commits it to `wanted`.
+bool fill_slot(page* block, void* from, std::size_t bytes, std::size_t wanted) {
+  char* to = region.vm_units.address_of(block);
+  const std::size_t size = align_up(wanted, page_size);
+  if (!os::commit(to + bytes, size - bytes)) return false;
+  if (!os::move_pages(from, to, bytes)) {
+    os::decommit(to, size);
+    return false;
+  }
+  set_committed(block, size);
+  return true;
+}
+
+void* shrink_block(page* block, std::size_t bytes) {
+  char* address = region.vm_units.address_of(block);
+  const std::size_t size = std::max(align_up(bytes, page_size), page_size);
+  if (size <= vm_size(block) / 2) {
+    os::decommit(address + size, vm_size(block) - size);
+    set_committed(block, size);
+  }
+  return address;
+}
+
+}  // namespace
+
+std::size_t vm_size(const page* block) { return block->words[committed_word]; }
+
+void* vm_allocate(std::size_t bytes) {
+  page* block = reserve_slot(bytes);
+  if (!block) return nullptr;
+  if (commit_block(block, bytes)) return region.vm_units.address_of(block);
+  free_slot(block);
+  return nullptr;
+}
+
+void* vm_adopt(void* run, std::size_t run_bytes, std::size_t bytes) {
+  page* block = reserve_slot(bytes);
+  if (!block) return nullptr;
+  if (fill_slot(block, run, run_bytes, bytes)) return region.vm_units.address_of(block);
+  free_slot(block);
+  return nullptr;
+}
+
+page* vm_block(const void* address) {
+  page* block = region.vm_units.page_of(address);
+  if (region.vm_units.number_of(block) >= region.vm_units.mapped) return nullptr;
+  const bool begins = block->kind == page_kind::vm_area &&
+                      region.vm_units.address_of(block) == address;
+  return begins ? block : nullptr;
+}
+
+void* vm_block_around(const void* address) {
+  const std::size_t number = region.vm_units.number_of(region.vm_units.page_of(address));
+  if (number >= region.vm_units.mapped) return nullptr;
+  for (unsigned order = 0; order <= max_order; order++) {
+    page* head = region.vm_units.page_at(align_down(number, std::size_t{1} << order));
+    if (head->kind == page_kind::vm_area && head->order >= order) {
+      return region.vm_units.address_of(head);
+    }
+  }
+  return nullptr;
+}
+
+void* vm_resize(page* block, std::size_t bytes) {
+  char* address = region.vm_units.address_of(block);
+  if (bytes <= vm_size(block)) return shrink_block(block, bytes);
+  if (bytes <= slot_size(block) - page_size) return commit_block(block, bytes) ? address : nullptr;
+  page* larger = reserve_slot(bytes);
+  if (!larger) return nullptr;
+  if (!fill_slot(larger, address, vm_size(block), bytes)) {
+    free_slot(larger);
+    return nullptr;
+  }
+  vm_free(block);
+  return region.vm_units.address_of(larger);
+}
+
+void vm_free(page* block) {
+  os::decommit(region.vm_units.address_of(block), vm_size(block));
+  free_slot(block);
+}
+
+vm_figures vm_in_use() {
+  os::lock_guard guard(vm_lock);
+  return in_use;
+}
+
+void acquire_vmalloc() QUARRY_NO_ANALYSIS { vm_lock.acquire(); }
+void release_vmalloc() QUARRY_NO_ANALYSIS { vm_lock.release(); }
+
+}  // namespace quarry

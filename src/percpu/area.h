@@ -1,0 +1,76 @@
+// The per-CPU area: for each CPU 512 KiB of address space that hold one small array of pointers
+// (array_cache) per index. What an index stands for is the business of the layers below.
+//
+//   header[256]   one word per index: where the array's top and end are
+//   control       the area's lock and its free slot ranges
+//   slots         ranges of pointers, handed to the headers as their arrays grow
+//
+// A range begins with a slot that is always null, so a pop that finds null has found the bottom and
+// needs no second bound. An all-zero header has its top at slot 0 (header 0, never used, so null) and
+// its end below it: empty for a pop and full for a push. An untouched area needs no initialisation.
+//
+// Who may write what:
+//   header.top         threads on the CPU, by the commit of a sequence; in fallback under the lock
+//   header, whole      under the lock. Nonzero -> 0: a sequence on the CPU, or from anywhere by an atomic
+//                      exchange and then restart_sequences(). 0 -> nonzero: publish_header()
+//   slots of an array  threads on the CPU above the top, before the commit that makes them part of it
+//   control            whoever holds its lock
+#pragma once
+
+#include <atomic>
+
+#include "base/types.h"
+#include "os/lock.h"
+
+namespace quarry::percpu {
+
+inline constexpr unsigned index_count = 256;
+inline constexpr unsigned area_shift = 19;
+inline constexpr std::size_t area_size = std::size_t{1} << area_shift;
+
+// Slots are numbered from the area's start in units of a pointer.
+struct header {
+  u16 top;  // the slot of the last object in, the array's null slot if there is none
+  u16 end;  // the last slot that may hold an object
+  u16 bottom;
+  u16 unused;
+};
+
+// Ranges are powers of two of slots, from 2 (one object) to 256 (255 objects).
+inline constexpr unsigned max_range_order = 8;
+
+struct control {
+  os::lock lock;
+  u32 next_slot QUARRY_GUARDED_BY(lock);      // the first that was never handed out, 0 for none yet
+  u64 cached_limit QUARRY_GUARDED_BY(lock);   // bytes that the arrays hold when all are full
+  u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(lock);  // chained through their first slots
+  u16 seen_top[index_count] QUARRY_GUARDED_BY(lock);      // at the last drain of idle arrays
+};
+
+struct area {
+  std::atomic<u64> headers[index_count];
+  struct control control;
+};
+
+inline constexpr unsigned first_slot = (sizeof(area) + sizeof(void*) - 1) / sizeof(void*);
+inline constexpr unsigned slot_count = area_size / sizeof(void*);
+static_assert(slot_count - 1 <= UINT16_MAX);
+
+// Written once at start-up, before the first array exists.
+struct area_table {
+  char* base;             // area 0; the others follow
+  std::ptrdiff_t cs;      // os::rseq_location, meaningful if sequences is set
+  std::ptrdiff_t index;
+  unsigned cpus;
+  bool sequences;         // else every operation takes the area's lock; needs membarrier's restart
+};
+
+extern area_table areas;
+
+QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
+  return reinterpret_cast<area*>(areas.base + (std::size_t{cpu} << area_shift));
+}
+
+QUARRY_ALWAYS_INLINE void** slots_of(area* a) { return reinterpret_cast<void**>(a); }
+
+}  // namespace quarry::percpu

@@ -1,0 +1,261 @@
+// Growing, draining and counting the per-CPU arrays. Locks: the area's, one at a time (fork takes
+// all). The sequences themselves are in rseq_*.h, the operations under a lock in fallback.h.
+#include "percpu/array.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+
+namespace quarry::percpu {
+
+constinit area_table areas{};
+
+namespace {
+
+// What all arrays of one CPU may hold together. Growth stops there; the first slots of an index
+// are always granted, since without them every call would take the slow path.
+constexpr u64 byte_budget = 2 * mib;
+
+// Written by declare(), before the index is used.
+struct description {
+  u32 bytes;
+  u16 limit;
+};
+constinit description descriptions[index_count]{};
+
+// One more than the highest CPU that ever had an array.
+constinit std::atomic<unsigned> cpus_seen{0};
+
+// How many areas the fork under way has locked. Written by acquire_all, read by its thread.
+constinit unsigned cpus_locked = 0;
+
+// The first range of an array: 7 objects, fewer where they are large.
+unsigned first_range_order(const description& d) {
+  const unsigned wanted = d.bytes <= 1 * kib ? 3 : d.bytes <= 8 * kib ? 2 : 1;
+  return std::min(wanted, ceil_log2(d.limit + 1u));
+}
+
+header unpack(u64 word) { return std::bit_cast<header>(word); }
+u64 pack(header h) { return std::bit_cast<u64>(h); }
+
+unsigned capacity_of(header h) { return h.end - h.bottom; }
+unsigned order_of(header h) { return floor_log2(capacity_of(h) + 1); }
+
+// The first slot of a free range, 0 if the area has no room for one.
+unsigned take_range(area* a, unsigned order) QUARRY_REQUIRES(a->control.lock) {
+  control& c = a->control;
+  if (unsigned slot = c.free_ranges[order]) {
+    c.free_ranges[order] = static_cast<u16>(reinterpret_cast<uptr>(slots_of(a)[slot]));
+    slots_of(a)[slot] = nullptr;
+    return slot;
+  }
+  if (!c.next_slot) c.next_slot = first_slot;
+  if (c.next_slot + (1u << order) > slot_count) return 0;
+  const unsigned slot = c.next_slot;
+  c.next_slot += 1u << order;
+  return slot;
+}
+
+void give_range(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
+  control& c = a->control;
+  c.cached_limit -= u64{descriptions[index].bytes} * capacity_of(h);
+  const unsigned order = order_of(h);
+  slots_of(a)[h.bottom] = reinterpret_cast<void*>(static_cast<uptr>(c.free_ranges[order]));
+  c.free_ranges[order] = h.bottom;
+}
+
+void note_cpu(unsigned cpu) {
+  unsigned seen = cpus_seen.load(std::memory_order_relaxed);
+  while (seen <= cpu && !cpus_seen.compare_exchange_weak(seen, cpu + 1, std::memory_order_relaxed)) {
+  }
+}
+
+unsigned current() {
+#if QUARRY_HAS_SEQUENCES
+  if (areas.sequences) return sequence::current();
+#endif
+  return locked::current();
+}
+
+// Makes the header 0 and its array the caller's, if it still is `word`. In fallback the area's lock
+// is enough.
+bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
+#if QUARRY_HAS_SEQUENCES
+  if (areas.sequences && word != 0) return sequence::take_header(cpu, index, word);
+#endif
+  (void)cpu;
+  a->headers[index].store(0, std::memory_order_relaxed);
+  return true;
+}
+
+// Sets a header that is 0, from any CPU. A push reads the top, then the end: it must not see the 0 of
+// before as the one and the new value as the other. So the end stays 0 (full) until every sequence
+// that may have read the old top has started again.
+void publish_header(area* a, unsigned index, header h) {
+  const u16 end = h.end;
+  if (areas.sequences) {
+    h.end = 0;
+    a->headers[index].store(pack(h), std::memory_order_release);
+    os::restart_sequences();
+  }
+  auto* fields = reinterpret_cast<header*>(&a->headers[index]);
+  if (!areas.sequences) *fields = h;
+  std::atomic_ref(fields->end).store(end, std::memory_order_release);
+}
+
+// The order that the array's next range should have, its present one if it may not grow.
+unsigned next_order(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
+  const description& d = descriptions[index];
+  if (h.end == 0) return first_range_order(d);
+  const unsigned order = order_of(h);
+  const u64 growth = u64{d.bytes} << order;
+  const bool may_grow = capacity_of(h) < d.limit && order < max_range_order &&
+                        a->control.cached_limit + growth <= byte_budget;
+  return may_grow ? order + 1 : order;
+}
+
+// Moves the array, whose header `old` the caller has taken, to a range of that order. Returns the
+// new header, or the old one where the area has no more room.
+header move_array(area* a, unsigned index, header old, unsigned order)
+    QUARRY_REQUIRES(a->control.lock) {
+  const unsigned slot = take_range(a, order);
+  if (!slot) return old;
+  const unsigned count = old.top - old.bottom;
+  std::copy_n(slots_of(a) + old.bottom + 1, count, slots_of(a) + slot + 1);
+  if (old.end) give_range(a, index, old);
+  const unsigned capacity = (1u << order) - 1;
+  a->control.cached_limit += u64{descriptions[index].bytes} * capacity;
+  return {static_cast<u16>(slot + count), static_cast<u16>(slot + capacity),
+          static_cast<u16>(slot), 0};
+}
+
+// Takes the headers that are to be drained, all at once, and waits until no sequence is under way
+// over any of them. A sequence that commits after the exchange leaves its new top in the header;
+// that top is then the true one, and the header is taken again until it stays 0.
+void stop_arrays(area* a, const bool* wanted, header* taken) {
+  for (unsigned i = 1; i < index_count; i++) {
+    if (wanted[i]) taken[i] = unpack(a->headers[i].exchange(0, std::memory_order_acq_rel));
+  }
+  if (!areas.sequences) return;
+  for (bool again = true; again;) {
+    os::restart_sequences();
+    again = false;
+    for (unsigned i = 1; i < index_count; i++) {
+      if (!wanted[i] || a->headers[i].load(std::memory_order_acquire) == 0) continue;
+      taken[i].top = unpack(a->headers[i].exchange(0, std::memory_order_acq_rel)).top;
+      again = true;
+    }
+  }
+}
+
+// Marks the arrays to be drained. Returns whether there is any.
+bool choose_arrays(area* a, bool idle_only, bool* wanted) QUARRY_REQUIRES(a->control.lock) {
+  bool any = false;
+  for (unsigned i = 1; i < index_count; i++) {
+    const header h = unpack(a->headers[i].load(std::memory_order_relaxed));
+    wanted[i] = h.end != 0 && (!idle_only || a->control.seen_top[i] == h.top);
+    a->control.seen_top[i] = wanted[i] ? 0 : h.top;
+    any |= wanted[i];
+  }
+  return any;
+}
+
+void drain_area(area* a, bool idle_only, release_fn release) {
+  os::lock_guard guard(a->control.lock);
+  bool wanted[index_count] = {};
+  header taken[index_count];
+  if (!choose_arrays(a, idle_only, wanted)) return;
+  stop_arrays(a, wanted, taken);
+  for (unsigned i = 1; i < index_count; i++) {
+    if (!wanted[i]) continue;
+    const header h = taken[i];
+    if (h.top != h.bottom) release(i, slots_of(a) + h.bottom + 1, h.top - h.bottom);
+    give_range(a, i, h);
+  }
+}
+
+}  // namespace
+
+void start(void* memory, unsigned cpus, bool allow_sequences) {
+  areas.base = static_cast<char*>(memory);
+  areas.cpus = cpus;
+  os::rseq_location location;
+  if (QUARRY_HAS_SEQUENCES && allow_sequences && os::find_rseq(&location)) {
+    areas.cs = location.cs;
+    areas.index = location.index;
+    areas.sequences = os::register_restart();
+  }
+}
+
+void declare(unsigned index, std::size_t bytes, unsigned limit) {
+  descriptions[index] = {static_cast<u32>(bytes),
+                         static_cast<u16>(std::min(limit, (1u << max_range_order) - 1))};
+}
+
+unsigned limit_of(unsigned index) { return descriptions[index].limit; }
+
+unsigned pop_batch(unsigned index, void** objects, unsigned count) {
+#if QUARRY_HAS_SEQUENCES
+  if (areas.sequences) return sequence::pop_batch(index, objects, count);
+#endif
+  return locked::pop_batch(index, objects, count);
+}
+
+unsigned push_batch(unsigned index, void* const* objects, unsigned count) {
+#if QUARRY_HAS_SEQUENCES
+  if (areas.sequences) return sequence::push_batch(index, objects, count);
+#endif
+  return locked::push_batch(index, objects, count);
+}
+
+unsigned grow(unsigned index) {
+  const unsigned cpu = current();
+  note_cpu(cpu);
+  area* a = area_of(cpu);
+  if (!a->control.lock.try_acquire()) return 1;
+  const u64 word = a->headers[index].load(std::memory_order_relaxed);
+  header h = unpack(word);
+  const unsigned order = next_order(a, index, h);
+  const bool wants_room = h.end == 0 || order != order_of(h);
+  if (wants_room && take_header(a, cpu, index, word)) {
+    h = move_array(a, index, h, order);
+    if (h.end) publish_header(a, index, h);
+  }
+  a->control.lock.release();
+  return capacity_of(h);
+}
+
+void drain(bool idle_only, release_fn release) {
+  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
+  for (unsigned cpu = 0; cpu < cpus; cpu++) drain_area(area_of(cpu), idle_only, release);
+}
+
+array_figures figures_of(unsigned index) {
+  array_figures sum{};
+  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
+  for (unsigned cpu = 0; cpu < cpus; cpu++) {
+    const header h = unpack(area_of(cpu)->headers[index].load(std::memory_order_relaxed));
+    if (h.end == 0) continue;
+    sum.objects += h.top - h.bottom;
+    sum.capacity += capacity_of(h);
+  }
+  return sum;
+}
+
+void acquire_all() {
+  cpus_locked = cpus_seen.load(std::memory_order_relaxed);
+  for (unsigned cpu = 0; cpu < cpus_locked; cpu++) area_of(cpu)->control.lock.acquire();
+}
+
+void release_all() {
+  for (unsigned cpu = 0; cpu < cpus_locked; cpu++) area_of(cpu)->control.lock.release();
+}
+
+void release_all_in_child() {
+  // A CPU whose first array came up after acquire_all may have left its lock taken by a thread
+  // that the child does not have. What that thread was about to do there is at worst undone.
+  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
+  for (unsigned cpu = 0; cpu < cpus; cpu++) area_of(cpu)->control.lock.reset();
+}
+
+}  // namespace quarry::percpu

@@ -1,0 +1,78 @@
+// The arrays of the CPU that the caller runs on (array_cache): a pop and a push are a handful of
+// instructions and no lock. Objects are bare pointers; index 0 is never used and always both empty
+// and full.
+#pragma once
+
+#include "percpu/area.h"
+#include "percpu/fallback.h"
+
+#if defined(__x86_64__)
+#include "percpu/rseq_x86_64.h"
+#define QUARRY_HAS_SEQUENCES 1
+#else
+#define QUARRY_HAS_SEQUENCES 0
+#endif
+
+namespace quarry::percpu {
+
+// Address space that start() needs for `cpus` CPUs.
+constexpr std::size_t areas_size(unsigned cpus) { return std::size_t{cpus} << area_shift; }
+
+// Once, before anything else. `memory` is committed, zero and page-aligned. Sequences are used
+// where they are allowed, glibc has registered an rseq area, and running ones can be restarted from
+// outside (Linux >= 5.10).
+void start(void* memory, unsigned cpus, bool allow_sequences);
+
+// What an index holds: `bytes` behind each pointer, and at most `limit` pointers per CPU. Before
+// the first push of that index.
+void declare(unsigned index, std::size_t bytes, unsigned limit);
+
+// The following may be called by any thread at any time, but not by one without libc's thread
+// pointer and rseq area (the reclaim thread), and not under an area's lock.
+
+unsigned pop_batch(unsigned index, void** objects, unsigned count);
+unsigned push_batch(unsigned index, void* const* objects, unsigned count);
+
+inline void* pop(unsigned index) {
+#if QUARRY_HAS_SEQUENCES
+  if (areas.sequences) return sequence::pop(index);
+#endif
+  void* object;
+  return locked::pop_batch(index, &object, 1) ? object : nullptr;
+}
+
+inline bool push(unsigned index, void* object) {
+#if QUARRY_HAS_SEQUENCES
+  if (areas.sequences) return sequence::push(index, object);
+#endif
+  return locked::push_batch(index, &object, 1);
+}
+
+// Gives this CPU's array twice the room, up to its limit and within the CPU's byte budget, or its
+// first slots. Does nothing where that is not possible right now. Returns the capacity in objects, 1 if
+// it is not known.
+unsigned grow(unsigned index);
+
+// The most objects that an array of this index may hold.
+unsigned limit_of(unsigned index);
+
+// Empties the arrays of all CPUs into `release` and takes their slots back; with `idle_only` just
+// those that look untouched since the last such call. Does nothing where running sequences
+// cannot be restarted (Linux < 5.10). `release` is called under an area's lock, with at most 256
+// objects of one index. Any thread, the reclaim thread included.
+using release_fn = void (*)(unsigned index, void** objects, unsigned count);
+void drain(bool idle_only, release_fn release);
+
+// Objects of that index in all arrays, and their capacity: exact only while nobody uses them.
+struct array_figures {
+  std::size_t objects;
+  std::size_t capacity;
+};
+array_figures figures_of(unsigned index);
+
+// For the fork handlers: every area's lock, in order.
+void acquire_all() QUARRY_NO_ANALYSIS;
+void release_all() QUARRY_NO_ANALYSIS;
+void release_all_in_child() QUARRY_NO_ANALYSIS;
+
+}  // namespace quarry::percpu

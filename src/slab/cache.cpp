@@ -1,0 +1,271 @@
+#include "slab/cache.h"
+
+#include <algorithm>
+
+#include "os/fatal.h"
+#include "page/page_alloc.h"
+#include "page/reclaim.h"
+#include "percpu/array.h"
+
+namespace quarry {
+
+constinit kmem_cache general_caches[class_count];
+
+namespace {
+
+// Bytes that one cache may hold per CPU and in its shared array, and that move at a time.
+constexpr std::size_t array_bytes = 64 * kib;
+constexpr std::size_t shared_bytes = 128 * kib;
+constexpr std::size_t batch_bytes = 16 * kib;
+constexpr std::size_t max_shared = 256;
+
+// One empty slab per cache stays for the next request, unless it is larger than this.
+constexpr std::size_t largest_kept_slab = 32 * kib;
+
+constexpr unsigned shared_limit_for(std::size_t size) {
+  return static_cast<unsigned>(std::min(shared_bytes / size, max_shared));
+}
+
+unsigned array_limit(std::size_t size) {
+  if (size > 32 * kib) return 1;
+  return static_cast<unsigned>(std::clamp<std::size_t>(array_bytes / size, 3, 255));
+}
+
+}  // namespace
+
+void kmem_cache::create(unsigned number, std::size_t object_size, void** shared) {
+  shape_ = shape_for(object_size);
+  number_ = static_cast<u16>(number);
+  batchcount_ = static_cast<u16>(std::clamp<std::size_t>(batch_bytes / object_size, 1, max_batch));
+  shared_limit_ = static_cast<u16>(shared_limit_for(object_size));
+  shared_ = shared;
+  kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
+  percpu::declare(number, object_size, array_limit(object_size));
+}
+
+void* kmem_cache::allocate(bool* clean) {
+  if (clean) *clean = false;
+  const unsigned room = percpu::grow(number_);
+  const unsigned wanted = std::min<unsigned>(batchcount_, room / 2 + 1);
+  void* objects[max_batch];
+  const unsigned taken = take_batch(objects, wanted, clean);
+  if (!taken) return nullptr;
+  // The last one is the lowest address: it goes to the caller, the next lowest ends on top.
+  const unsigned listed = percpu::push_batch(number_, objects, taken - 1);
+  if (listed < taken - 1) give_batch(objects + listed, taken - 1 - listed);
+  return objects[taken - 1];
+}
+
+void kmem_cache::free(void* object) {
+  percpu::grow(number_);
+  if (percpu::push(number_, object)) return;
+  void* objects[max_batch + 1];
+  const unsigned taken = percpu::pop_batch(number_, objects, batchcount_);
+  if (percpu::push(number_, object)) {
+    if (taken) give_batch(objects, taken);
+    return;
+  }
+  objects[taken] = object;
+  give_batch(objects, taken + 1);
+}
+
+unsigned kmem_cache::take_shared(void** objects, unsigned count) {
+  const unsigned taken = std::min<unsigned>(count, shared_count_);
+  shared_count_ = static_cast<u16>(shared_count_ - taken);
+  std::copy_n(shared_ + shared_count_, taken, objects);
+  return taken;
+}
+
+// The lowest address of each slab comes last, to be handed out first.
+unsigned kmem_cache::take_from_slabs(void** objects, unsigned count) {
+  unsigned taken = 0;
+  while (taken < count) {
+    page* slab = partial_.front();
+    if (!slab) {
+      slab = empty_.pop_front();
+      if (!slab) break;
+      empty_count_--;
+      partial_.push_front(slab);
+    }
+    char* base = region.frames.address_of(slab);
+    const unsigned got = index_of(slab, shape_).take_lowest(count - taken, [&](unsigned number) {
+      objects[taken++] = base + std::size_t{number} * shape_.object_size;
+    });
+    slab->count += got;
+    if (slab->count == shape_.objects) partial_.remove(slab);
+  }
+  objects_out_ += taken;
+  std::reverse(objects, objects + taken);
+  return taken;
+}
+
+unsigned kmem_cache::take_batch(void** objects, unsigned count, bool* clean) {
+  {
+    os::lock_guard guard(lock_);
+    if (const unsigned taken = take_shared(objects, count)) return taken;
+    if (const unsigned taken = take_from_slabs(objects, count)) return taken;
+  }
+  page* slab = new_slab(clean);
+  if (!slab) return 0;
+  os::lock_guard guard(lock_);
+  slabs_++;
+  empty_count_++;
+  empty_.push_front(slab);
+  return take_from_slabs(objects, count);
+}
+
+page* kmem_cache::new_slab(bool* clean) {
+  bool run_is_clean = false;
+  page* head = shape_.single ? alloc_run(shape_.pages, 1, &run_is_clean) : alloc_pages(shape_.order);
+  if (!head) return nullptr;
+  populate_slab(head, shape_, number_, static_cast<u8>(number_));
+  if (clean) *clean = run_is_clean;
+  return head;
+}
+
+// False, with the slab unchanged, where the object is not one in use.
+bool kmem_cache::return_to_slab(void* object) {
+  page* slab = slab_of(object, shape_);
+  const object_place place = place_of(slab, shape_, number_, object);
+  if (place.error != object_error::none) return false;
+  index_of(slab, shape_).set(place.number);
+  objects_out_--;
+  const bool was_full = slab->count-- == shape_.objects;
+  if (slab->count == 0) {
+    if (!was_full) partial_.remove(slab);
+    empty_.push_front(slab);
+    empty_count_++;
+  } else if (was_full) {
+    partial_.push_back(slab);
+  }
+  return true;
+}
+
+// Returns the first object that is wrong, nullptr if none is.
+void* kmem_cache::return_to_slabs(void** objects, unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    if (!return_to_slab(objects[i])) return objects[i];
+  }
+  return nullptr;
+}
+
+void kmem_cache::give_batch(void** objects, unsigned count) {
+  void* wrong;
+  bool surplus;
+  {
+    os::lock_guard guard(lock_);
+    const unsigned shared = std::min<unsigned>(count, shared_limit_ - shared_count_);
+    std::copy_n(objects, shared, shared_ + shared_count_);
+    shared_count_ = static_cast<u16>(shared_count_ + shared);
+    wrong = return_to_slabs(objects + shared, count - shared);
+    surplus = empty_count_ > kept_empty_;
+  }
+  if (wrong) report(wrong, "free");
+  if (surplus) release_empty(kept_empty_, false);
+}
+
+void kmem_cache::free_to_slabs(void** objects, unsigned count) {
+  void* wrong;
+  {
+    os::lock_guard guard(lock_);
+    wrong = return_to_slabs(objects, count);
+  }
+  if (wrong) report(wrong, "free");
+  release_empty(0, true);
+}
+
+void kmem_cache::shrink(bool idle_only) {
+  void* objects[max_shared];
+  unsigned count = 0;
+  {
+    os::lock_guard guard(lock_);
+    if (!idle_only || shared_count_ == shared_seen_) count = take_shared(objects, shared_count_);
+    shared_seen_ = shared_count_;
+  }
+  free_to_slabs(objects, count);
+}
+
+void kmem_cache::release_empty(unsigned keep, bool to_zone) {
+  for (;;) {
+    page* slab;
+    {
+      os::lock_guard guard(lock_);
+      if (empty_count_ <= keep) return;
+      slab = empty_.pop_front();
+      empty_count_--;
+      slabs_--;
+    }
+    dissolve_slab(slab, shape_);
+    if (to_zone) {
+      normal_zone.free(slab, shape_.pages, false);
+    } else if (shape_.single) {
+      free_run(slab, shape_.pages, false);
+    } else {
+      free_pages(slab, shape_.order);
+    }
+  }
+}
+
+std::size_t kmem_cache::check(const void* object, const char* call) {
+  object_error error;
+  {
+    os::lock_guard guard(lock_);
+    error = place_of(slab_of(object, shape_), shape_, number_, object).error;
+  }
+  if (error != object_error::none) report(object, call);
+  return shape_.object_size;
+}
+
+void kmem_cache::report(const void* object, const char* call) {
+  page* slab = slab_of(object, shape_);
+  // A single object's slab begins at the last frame before the address that is no tail.
+  while (shape_.single && slab->kind == page_kind::none) slab--;
+  const object_place place = place_of(slab, shape_, number_, object);
+  const char* begin = region.frames.address_of(slab) + std::size_t{place.number} * shape_.object_size;
+  switch (place.error) {
+    case object_error::inside_object:
+      os::die(call, object, "inside a block that begins at", begin);
+    case object_error::not_in_slab:
+      os::die(call, object, "not a block of this allocator");
+    default:
+      os::die(call, object, "already free");
+  }
+}
+
+cache_figures kmem_cache::figures() {
+  os::lock_guard guard(lock_);
+  std::size_t partial = 0;
+  partial_.for_each([&](page*) { partial++; });
+  return {slabs_, objects_out_, shared_count_, partial, empty_count_};
+}
+
+namespace {
+
+// The general caches' shared arrays, one behind the other.
+constexpr std::size_t shared_total = [] {
+  std::size_t total = 0;
+  for (unsigned c = 1; c < class_count; c++) total += shared_limit_for(bytes_of_class(c));
+  return total;
+}();
+constinit void* shared_storage[shared_total]{};
+
+void release_drained(unsigned index, void** objects, unsigned count) {
+  if (!drain_page_list(index, objects, count)) general_caches[index].free_to_slabs(objects, count);
+}
+
+}  // namespace
+
+void start_general_caches() {
+  void** shared = shared_storage;
+  for (unsigned c = 1; c < class_count; c++) {
+    general_caches[c].create(c, bytes_of_class(c), shared);
+    shared += general_caches[c].shared_limit();
+  }
+}
+
+void shrink_all(bool idle_only) {
+  percpu::drain(idle_only, release_drained);
+  for (unsigned c = 1; c < class_count; c++) general_caches[c].shrink(idle_only);
+}
+
+}  // namespace quarry

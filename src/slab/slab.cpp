@@ -1,0 +1,73 @@
+#include "slab/slab.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace quarry {
+
+namespace {
+
+constexpr unsigned reciprocal_shift = 40;
+constexpr unsigned enough_objects = 16;
+constexpr unsigned enough_order = 3;  // 32 KiB: with few objects, no larger for the sake of more
+constexpr std::size_t single_from = 32 * kib;
+
+bool fits_well(std::size_t slab_size, std::size_t object_size, std::size_t objects, unsigned order) {
+  if (slab_size - objects * object_size > slab_size / 8) return false;
+  return objects >= enough_objects || order >= enough_order;
+}
+
+}  // namespace
+
+slab_shape shape_for(std::size_t object_size) {
+  slab_shape shape{};
+  shape.object_size = static_cast<u32>(object_size);
+  shape.reciprocal = ((u64{1} << reciprocal_shift) + object_size - 1) / object_size;
+  if (object_size >= single_from) {
+    shape.objects = 1;
+    shape.pages = static_cast<u32>(bytes_to_pages(object_size));
+    shape.single = true;
+    return shape;
+  }
+  for (unsigned order = 0;; order++) {
+    const std::size_t slab_size = page_size << order;
+    const std::size_t objects = std::min(slab_size / object_size, index_capacity(order));
+    if (!fits_well(slab_size, object_size, objects, order)) continue;
+    shape.objects = static_cast<u32>(objects);
+    shape.pages = 1u << order;
+    shape.order = static_cast<u8>(order);
+    return shape;
+  }
+}
+
+void populate_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte) {
+  head->kind = page_kind::slab;
+  head->order = shape.order;
+  head->tag = cache;
+  head->count = 0;
+  index_of(head, shape).set_all();
+  std::memset(class_of_frame(region.frames.address_of(head)), class_byte, shape.pages);
+}
+
+void dissolve_slab(page* head, const slab_shape& shape) {
+  std::memset(class_of_frame(region.frames.address_of(head)), 0, shape.pages);
+  std::memset(head->words, 0, bitmap::words_for(shape.objects) * sizeof(u64));
+  head->kind = page_kind::none;
+}
+
+object_place place_of(page* head, const slab_shape& shape, u16 cache, const void* object) {
+  if (head->kind != page_kind::slab || head->tag != cache) {
+    return {shape.single && head->kind == page_kind::none ? object_error::inside_object
+                                                          : object_error::not_in_slab,
+            0};
+  }
+  const auto offset = static_cast<u64>(static_cast<const char*>(object) -
+                                       region.frames.address_of(head));
+  const auto number = static_cast<unsigned>(offset * shape.reciprocal >> reciprocal_shift);
+  if (number >= shape.objects) return {object_error::not_in_slab, number};
+  if (u64{number} * shape.object_size != offset) return {object_error::inside_object, number};
+  if (index_of(head, shape).test(number)) return {object_error::is_free, number};
+  return {object_error::none, number};
+}
+
+}  // namespace quarry

@@ -1,0 +1,57 @@
+// A slab: a block of pages cut into equal objects (Bonwick 1994). Its descriptor is the struct page
+// of its first frame, and its free-object index a bitmap that starts in that page's words and
+// runs on through the pages of its other frames: beside the objects, never inside them. A bit is set
+// while its object is in the slab; objects in arrays or with the program have theirs clear.
+//
+// No lock: a slab belongs to its cache, whose lock covers it.
+#pragma once
+
+#include "base/bitmap.h"
+#include "page/region.h"
+
+namespace quarry {
+
+// How the objects of a cache lie in its slabs.
+struct slab_shape {
+  u32 object_size;
+  u32 objects;     // per slab
+  u32 pages;       // per slab
+  u8 order;        // log2 of pages, unless single
+  bool single;     // one object in a run of any number of pages
+  u64 reciprocal;  // 2^40 / object_size, rounded up: exact for offsets below 2^20
+};
+
+// The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 16
+// objects as well, up to 32 KiB, so that refilling an array seldom needs a new slab.
+slab_shape shape_for(std::size_t object_size);
+
+// Room for the index in the pages of a slab of that order, in objects.
+constexpr std::size_t index_capacity(unsigned order) {
+  return (((sizeof(page) << order) - offsetof(page, words)) / sizeof(u64)) * bitmap::bits_per_word;
+}
+
+// Makes the pages a slab whose objects are all free. `class_byte` is what free() finds in the class
+// map for its frames.
+void populate_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte);
+// The reverse: the pages are as they came.
+void dissolve_slab(page* head, const slab_shape& shape);
+
+inline bitmap index_of(page* head, const slab_shape& shape) { return {head->words, shape.objects}; }
+
+// The slab that a frame of this shape's slabs belongs to.
+inline page* slab_of(const void* object, const slab_shape& shape) {
+  page* frame = region.frames.page_of(object);
+  if (shape.single) return frame;
+  return region.frames.page_at(align_down(region.frames.number_of(frame), shape.pages));
+}
+
+// What is wrong with an address that should be an object in use of that slab.
+enum class object_error { none, not_in_slab, inside_object, is_free };
+
+struct object_place {
+  object_error error;
+  unsigned number;  // of the object within the slab
+};
+object_place place_of(page* head, const slab_shape& shape, u16 cache, const void* object);
+
+}  // namespace quarry
