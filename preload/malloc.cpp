@@ -22,6 +22,8 @@ QUARRY_ALWAYS_INLINE void* or_enomem(void* block) {
   return block ? block : fail(ENOMEM);
 }
 
+QUARRY_NOINLINE void* malloc_slow(std::size_t size) { return or_enomem(allocate_slow(size)); }
+
 void* aligned(std::size_t alignment, std::size_t size) {
   if (!is_power_of_two(alignment)) return fail(EINVAL);
   if (alignment > max_alignment) return fail(ENOMEM);
@@ -30,7 +32,10 @@ void* aligned(std::size_t alignment, std::size_t size) {
 
 }  // namespace
 
-QUARRY_EXPORT void* malloc(std::size_t size) { return or_enomem(allocate(size)); }
+QUARRY_EXPORT void* malloc(std::size_t size) {
+  if (void* block = try_allocate(size)) [[likely]] return block;
+  return malloc_slow(size);
+}
 
 QUARRY_EXPORT void free(void* block) { release(block, "free"); }
 

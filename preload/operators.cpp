@@ -29,7 +29,9 @@ namespace {
 
 using quarry::allocate;
 using quarry::allocate_aligned;
+using quarry::allocate_slow;
 using quarry::release;
+using quarry::try_allocate;
 
 void* attempt(std::size_t alignment, std::size_t size) {
   if (alignment > quarry::gib) return nullptr;
@@ -55,14 +57,24 @@ QUARRY_NOINLINE void* retry_nothrow(std::size_t alignment, std::size_t size) noe
   }
 }
 
-QUARRY_ALWAYS_INLINE void* new_block(std::size_t size) {
-  void* block = allocate(size);
+QUARRY_NOINLINE void* new_slow(std::size_t size) {
+  void* block = allocate_slow(size);
   return block ? block : retry(0, size);
 }
 
-QUARRY_ALWAYS_INLINE void* new_nothrow(std::size_t size) noexcept {
-  void* block = allocate(size);
+QUARRY_NOINLINE void* new_nothrow_slow(std::size_t size) noexcept {
+  void* block = allocate_slow(size);
   return block ? block : retry_nothrow(0, size);
+}
+
+QUARRY_ALWAYS_INLINE void* new_block(std::size_t size) {
+  if (void* block = try_allocate(size)) [[likely]] return block;
+  return new_slow(size);
+}
+
+QUARRY_ALWAYS_INLINE void* new_nothrow(std::size_t size) noexcept {
+  if (void* block = try_allocate(size)) [[likely]] return block;
+  return new_nothrow_slow(size);
 }
 
 void* new_aligned(std::size_t size, std::align_val_t alignment) {

@@ -11,7 +11,8 @@
 
 namespace quarry {
 
-constinit std::atomic<std::size_t> inline_limit{0};
+constinit std::size_t inline_limit = 0;
+constinit std::size_t free_limit = 0;
 
 namespace {
 
@@ -78,7 +79,7 @@ large_block find_large(const void* block, const char* call) {
     }
     return {.run = head, .size = std::size_t{head->count} << page_shift};
   }
-  if (region.base && region.vm_units.contains(block)) {
+  if (frames_base && region.vm_units.contains(block)) {
     page* vm = vm_block(block);
     if (!vm) report_vm(block, call);
     return {.vm = vm, .size = vm_size(vm)};
@@ -136,8 +137,6 @@ void* reallocate_object(void* block, unsigned size_class, std::size_t size) {
 
 }  // namespace
 
-QUARRY_NOINLINE void* refill(unsigned size_class) { return general_caches[size_class].allocate(); }
-
 void* allocate_slow(std::size_t size) {
   if (!start()) return nullptr;
   if (size == 0) size = 1;
@@ -166,20 +165,13 @@ void* allocate_zeroed(std::size_t size) {
 }
 
 void* allocate_aligned(std::size_t alignment, std::size_t size) {
-  if (alignment <= 8) return allocate(size);
-  if (!start() || size > PTRDIFF_MAX) return nullptr;
-  size = std::max<std::size_t>(size, 1);
-  if (alignment <= page_size && size <= max_small_size) {
-    // A slab begins on a page, so its objects are as aligned as their size is; the power-of-two class
-    // ends the search at the latest.
-    unsigned size_class = compute_class(std::max(size, alignment));
-    while (bytes_of_class(size_class) % alignment != 0) size_class++;
-    return allocate_small(size_class);
-  }
+  if (size > PTRDIFF_MAX) return nullptr;
+  // A slab begins on a page, so its objects are as aligned as their size is, and every class is a
+  // multiple of each power of two that divides a size it is the class of.
+  if (alignment <= page_size) return allocate(align_up(size ? size : 1, alignment));
+  if (!start() || alignment > max_run_size || size > max_run_size) return nullptr;
   bool clean;
-  if (alignment <= page_size) return allocate_large(size, &clean);
-  if (alignment > max_run_size || size > max_run_size) return nullptr;
-  return allocate_run(size, alignment, &clean);
+  return allocate_run(size ? size : 1, alignment, &clean);
 }
 
 void release_slow(void* block, const char* call) {

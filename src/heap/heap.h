@@ -16,23 +16,29 @@
 
 namespace quarry {
 
-// The largest size that the inline path serves: max_table_size, or 0 before start-up and in the
-// fallback mode of the per-CPU layer. Written once, by start().
-extern std::atomic<std::size_t> inline_limit;
+// What the inline paths serve: sizes up to max_table_size, and addresses up to so many bytes from the
+// region's base. Both 0 before start-up, and for good in the fallback mode of the per-CPU layer. Written
+// by start(), last of all; there is no second thread yet, since making one allocates.
+QUARRY_HIDDEN extern std::size_t inline_limit;
+QUARRY_HIDDEN extern std::size_t free_limit;
+
+// An object from this CPU's array if the size is small and there is one; else nullptr, and
+// allocate_slow() is to be asked. Apart from it so that callers may end in a jump to theirs.
+QUARRY_ALWAYS_INLINE void* try_allocate(std::size_t size) {
+#if QUARRY_HAS_SEQUENCES
+  // Size 0 wraps around and takes the slow path, as does everything while the limit is 0.
+  if (size - 1 < inline_limit) [[likely]] {
+    return percpu::sequence::pop(table_class(size));
+  }
+#endif
+  return nullptr;
+}
 
 void* allocate_slow(std::size_t size);
-void* refill(unsigned size_class);
 
 // At least `size` bytes, aligned to 16 (to 8 for sizes up to 8); a unique block for size 0.
 QUARRY_ALWAYS_INLINE void* allocate(std::size_t size) {
-#if QUARRY_HAS_SEQUENCES
-  // Size 0 wraps around and takes the slow path, as does everything while the limit is 0.
-  if (size - 1 < inline_limit.load(std::memory_order_relaxed)) [[likely]] {
-    const unsigned size_class = table_class(size);
-    if (void* object = percpu::sequence::pop(size_class)) [[likely]] return object;
-    return refill(size_class);
-  }
-#endif
+  if (void* object = try_allocate(size)) [[likely]] return object;
   return allocate_slow(size);
 }
 
@@ -42,10 +48,10 @@ void release_slow(void* block, const char* call);
 // when the batch that it is in is flushed; `call` names the caller in that message.
 QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
 #if QUARRY_HAS_SEQUENCES
-  const std::size_t offset = reinterpret_cast<uptr>(block) - reinterpret_cast<uptr>(region.base);
-  if (offset < region.free_bound.load(std::memory_order_relaxed)) [[likely]] {
+  const std::size_t offset = reinterpret_cast<uptr>(block) - reinterpret_cast<uptr>(frames_base);
+  if (offset < free_limit) [[likely]] {
     // Class 0, which is no class, has an array that is always full.
-    const unsigned size_class = region.class_map[offset >> page_shift];
+    const unsigned size_class = class_map[offset >> page_shift];
     if (percpu::sequence::push(size_class, block)) [[likely]] return;
   }
 #endif

@@ -23,7 +23,10 @@ bool start_layers() {
   start_page_lists();
   start_general_caches();
   start_reclaim(shrink_all, os::is_default(os::option::background));
-  if (percpu::areas.sequences) inline_limit.store(max_table_size, std::memory_order_release);
+  if (percpu::use_sequences) {
+    free_limit = region.frames.total << page_shift;
+    inline_limit = max_table_size;
+  }
   return true;
 }
 

@@ -43,6 +43,10 @@ bool commit(void* address, std::size_t size) {
   return syscall(SYS_mprotect, address, size, PROT_READ | PROT_WRITE) == 0;
 }
 
+bool make_readable(void* address, std::size_t size) {
+  return syscall(SYS_mprotect, address, size, PROT_READ) == 0;
+}
+
 bool purge(void* address, std::size_t size) {
   return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
 }

@@ -17,6 +17,9 @@ void release(void* address, std::size_t size);
 // (overcommit, RLIMIT_DATA, too many mappings).
 bool commit(void* address, std::size_t size);
 
+// Makes reserved memory readable, as zeros, which costs nothing and counts against nothing.
+bool make_readable(void* address, std::size_t size);
+
 // Frees the pages behind committed memory at once; it reads as zero afterwards and stays committed.
 // False where the system refuses: the contents then stay (locked memory).
 bool purge(void* address, std::size_t size);

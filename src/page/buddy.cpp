@@ -7,76 +7,92 @@ namespace quarry {
 namespace {
 
 constexpr unsigned index_of(free_list where) { return static_cast<unsigned>(where); }
-free_list list_of(const page* head) { return static_cast<free_list>(head->tag); }
+
+constexpr std::size_t units_of(unsigned order) { return std::size_t{1} << order; }
 
 }  // namespace
 
-void buddy::insert(std::size_t number, unsigned order, free_list where) {
+void buddy::insert(std::size_t number, unsigned order, state s) {
   page* head = space_->page_at(number);
   head->kind = page_kind::free_block;
   head->order = static_cast<u8>(order);
-  head->tag = static_cast<u16>(where);
-  lists_[index_of(where)][order].push_front(head);
-  nonempty_[index_of(where)] |= u32{1} << order;
-  units_[index_of(where)] += std::size_t{1} << order;
+  head->tag = static_cast<u16>(s.where);
+  head->count = static_cast<u32>(s.dirty);
+  lists_[index_of(s.where)][order].push_front(head);
+  nonempty_[index_of(s.where)] |= u32{1} << order;
+  free_units_ += units_of(order);
+  dirty_units_ += s.dirty;
 }
 
-void buddy::remove(page* head) {
-  const unsigned where = head->tag;
-  list<page>& blocks = lists_[where][head->order];
+buddy::state buddy::remove(page* head) {
+  list<page>& blocks = lists_[head->tag][head->order];
   blocks.remove(head);
-  if (blocks.empty()) nonempty_[where] &= ~(u32{1} << head->order);
-  units_[where] -= std::size_t{1} << head->order;
+  if (blocks.empty()) nonempty_[head->tag] &= ~(u32{1} << head->order);
+  free_units_ -= units_of(head->order);
+  dirty_units_ -= head->count;
   head->kind = page_kind::none;
+  return {static_cast<free_list>(head->tag), head->count};
 }
 
-page* buddy::take(unsigned order, bool* clean) {
+page* buddy::take(unsigned order, std::size_t count, bool* clean) {
   for (free_list where : {young_, old(), free_list::clean}) {
     const u32 fitting = nonempty_[index_of(where)] >> order << order;
     if (!fitting) continue;
     const unsigned found = std::countr_zero(fitting);
     page* head = lists_[index_of(where)][found].front();
-    remove(head);
     const std::size_t number = space_->number_of(head);
-    for (unsigned o = found; o-- > order;) insert(number + (std::size_t{1} << o), o, where);
+    const state s = remove(head);
+    // The upper halves are free again; the lower ones, which stay, are taken for the dirty part.
+    std::size_t dirty = s.dirty;
+    for (unsigned o = found; o-- > order;) {
+      const std::size_t lower = std::min(dirty, units_of(o));
+      insert(number + units_of(o), o, {where, dirty - lower});
+      dirty = lower;
+    }
+    give_in(number + count, units_of(order) - count, {where, dirty - std::min(dirty, count)});
     *clean = where == free_list::clean;
     return head;
   }
   return nullptr;
 }
 
-// Two dirty buddies become one as old as the older: memory that lies unused is not made young
-// again by a busy neighbour.
-free_list buddy::merged(free_list a, free_list b) const { return a == b ? a : old(); }
+// Blocks of different ages become one as old as the older: memory that lies unused is not made young
+// again by a busy neighbour. A clean one takes the age of the other.
+free_list buddy::merged(free_list a, free_list b) const {
+  if (a == b || b == free_list::clean) return a;
+  return a == free_list::clean ? b : old();
+}
 
-void buddy::give_block(std::size_t number, unsigned order, free_list where) {
+void buddy::give_block(std::size_t number, unsigned order, state s) {
   while (order < max_order) {
-    const std::size_t other = number ^ (std::size_t{1} << order);
+    const std::size_t other = number ^ units_of(order);
     if (other >= space_->mapped) break;
     page* neighbour = space_->page_at(other);
     if (neighbour->kind != page_kind::free_block || neighbour->order != order) break;
-    if ((list_of(neighbour) == free_list::clean) != (where == free_list::clean)) break;
-    where = merged(where, list_of(neighbour));
-    remove(neighbour);
+    const state t = remove(neighbour);
+    s = {merged(s.where, t.where), s.dirty + t.dirty};
     space_->page_at(number)->kind = page_kind::none;
     number = std::min(number, other);
     order++;
   }
-  insert(number, order, where);
+  insert(number, order, s);
 }
 
-void buddy::give_in(std::size_t first, std::size_t count, free_list where) {
+// Cuts the units into aligned blocks. `s.dirty` counts for the first of them.
+void buddy::give_in(std::size_t first, std::size_t count, state s) {
   while (count) {
     const unsigned aligned = first ? std::countr_zero(first) : max_order;
     const unsigned order = std::min({aligned, floor_log2(count), max_order});
-    give_block(first, order, where);
-    first += std::size_t{1} << order;
-    count -= std::size_t{1} << order;
+    const std::size_t dirty = std::min(s.dirty, units_of(order));
+    give_block(first, order, {s.where, dirty});
+    s.dirty -= dirty;
+    first += units_of(order);
+    count -= units_of(order);
   }
 }
 
 void buddy::give(std::size_t first, std::size_t count, bool clean) {
-  give_in(first, count, clean ? free_list::clean : young_);
+  give_in(first, count, clean ? state{free_list::clean, 0} : state{young_, count});
 }
 
 bool buddy::is_free_at(std::size_t number, std::size_t limit) const {
@@ -86,15 +102,18 @@ bool buddy::is_free_at(std::size_t number, std::size_t limit) const {
 bool buddy::take_range(std::size_t first, std::size_t count) {
   const std::size_t end = first + count;
   if (end > space_->mapped) return false;
-  for (std::size_t n = first; n < end; n += std::size_t{1} << space_->page_at(n)->order) {
+  for (std::size_t n = first; n < end; n += units_of(space_->page_at(n)->order)) {
     if (!is_free_at(n, end)) return false;
   }
   for (std::size_t n = first; n < end;) {
     page* head = space_->page_at(n);
-    const free_list where = list_of(head);
-    remove(head);
-    n += std::size_t{1} << head->order;
-    if (n > end) give_in(end, n - end, where);
+    const unsigned order = head->order;
+    state s = remove(head);
+    n += units_of(order);
+    if (n <= end) continue;
+    const std::size_t kept = n - end;
+    s.dirty -= std::min(s.dirty, units_of(order) - kept);
+    give_in(end, kept, s);
   }
   return true;
 }

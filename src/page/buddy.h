@@ -1,9 +1,10 @@
 // The buddy allocator (Knowlton 1965; Linux 2.6 mm/page_alloc.c): free blocks of 2^order units,
 // aligned to their size, split on the way down and merged with their buddy on the way up.
 //
-// Free memory is either clean (reads as zero and takes no memory) or dirty. The two are not merged
-// with one another, so that what is known to be clean stays known. Dirty blocks have two ages, so
-// that only what lay unused for a while is given back: see start_period().
+// A free block is clean if all of it is known to read as zero and to take no memory, else dirty. How many
+// of its units were dirty when they were freed is kept with it, for the accounts: exact while blocks
+// merge, a guess (the lower part) once they are split again. Dirty blocks have two ages, so that
+// only what lay unused for a while is given back: see start_period().
 //
 // No lock: the owner's covers it.
 #pragma once
@@ -20,9 +21,10 @@ class buddy {
  public:
   explicit constexpr buddy(frame_space* space) : space_(space) {}
 
-  // A block of exactly 2^order units, or nullptr. Dirty ones first, the most recently freed before
-  // older ones: what is in memory is used again before more is taken. `clean` tells which it is.
-  page* take(unsigned order, bool* clean);
+  // The first `count` units of a block of 2^order; the rest stays free. nullptr if there is no such
+  // block. Dirty ones first, the most recently freed before older ones: what is in memory is used
+  // again before more is taken. `clean` tells which it was.
+  page* take(unsigned order, std::size_t count, bool* clean);
 
   // Units [first, first + count) become free. Their map entries are committed, and no head among
   // them is of a kind but `none` and that of the caller's own block.
@@ -37,9 +39,9 @@ class buddy {
   // The largest dirty block, an old one only unless `young_too`; nullptr where there is none.
   page* take_dirty(bool young_too);
 
-  // Units on the lists, and blocks of one order.
-  std::size_t free_units() const { return units_[0] + units_[1] + units_[2]; }
-  std::size_t dirty_units() const { return units_[1] + units_[2]; }
+  // Units on the lists, those of them that are dirty as far as is known, and blocks of one order.
+  std::size_t free_units() const { return free_units_; }
+  std::size_t dirty_units() const { return dirty_units_; }
   std::size_t blocks(unsigned order) const;
 
  private:
@@ -48,10 +50,16 @@ class buddy {
   free_list old() const {
     return young_ == free_list::dirty_a ? free_list::dirty_b : free_list::dirty_a;
   }
-  void insert(std::size_t number, unsigned order, free_list where);
-  void remove(page* head);
-  void give_block(std::size_t number, unsigned order, free_list where);
-  void give_in(std::size_t first, std::size_t count, free_list where);
+  // What give_block and insert are told of a block.
+  struct state {
+    free_list where;
+    std::size_t dirty;  // units
+  };
+
+  void insert(std::size_t number, unsigned order, state s);
+  state remove(page* head);
+  void give_block(std::size_t number, unsigned order, state s);
+  void give_in(std::size_t first, std::size_t count, state s);
   free_list merged(free_list a, free_list b) const;
   bool is_free_at(std::size_t number, std::size_t limit) const;
 
@@ -59,7 +67,8 @@ class buddy {
   free_list young_ = free_list::dirty_a;
   list<page> lists_[free_list_count][orders];
   u32 nonempty_[free_list_count] = {};  // a bit per order
-  std::size_t units_[free_list_count] = {};
+  std::size_t free_units_ = 0;
+  std::size_t dirty_units_ = 0;
 };
 
 }  // namespace quarry

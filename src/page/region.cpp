@@ -7,6 +7,8 @@
 namespace quarry {
 
 constinit region_layout region{};
+constinit char* frames_base = nullptr;
+constinit u8* class_map = nullptr;
 
 namespace {
 
@@ -50,13 +52,13 @@ void lay_out(char* memory, const sizes& s, unsigned cpus, std::size_t cpu_areas_
   region.cpus = cpus;
   region.cpu_areas = memory;
   char* maps = memory + cpu_areas_size;
-  region.class_map = reinterpret_cast<u8*>(maps);
+  class_map = reinterpret_cast<u8*>(maps);
   auto* mem_map = reinterpret_cast<page*>(maps + s.class_map());
   auto* vm_map = reinterpret_cast<page*>(maps + s.class_map() + s.mem_map());
   const auto end_of_maps = reinterpret_cast<uptr>(maps) + s.maps();
-  region.base = reinterpret_cast<char*>(align_up(end_of_maps, s.alignment));
-  region.frames = {region.base, mem_map, s.frames >> page_shift, 0, page_shift};
-  region.vm_units = {region.base + s.frames, vm_map, s.vm >> vm_unit_shift, 0, vm_unit_shift};
+  frames_base = reinterpret_cast<char*>(align_up(end_of_maps, s.alignment));
+  region.frames = {frames_base, mem_map, s.frames >> page_shift, 0, page_shift};
+  region.vm_units = {frames_base + s.frames, vm_map, s.vm >> vm_unit_shift, 0, vm_unit_shift};
 }
 
 }  // namespace
@@ -68,7 +70,7 @@ bool reserve_region(unsigned cpus, std::size_t cpu_areas_size) {
     auto* memory = static_cast<char*>(os::reserve(total));
     if (!memory) continue;
     lay_out(memory, s, cpus, cpu_areas_size);
-    return os::commit(memory, cpu_areas_size);
+    return os::commit(memory, cpu_areas_size) && os::make_readable(class_map, s.class_map());
   }
   return false;
 }
@@ -82,7 +84,7 @@ bool commit_map(frame_space* space, std::size_t units) {
   if (space == &region.frames) {
     const std::size_t classes = align_up(space->mapped, page_size);
     const std::size_t end = align_up(mapped, page_size);
-    if (end > classes && !os::commit(region.class_map + classes, end - classes)) return false;
+    if (end > classes && !os::commit(class_map + classes, end - classes)) return false;
   }
   space->mapped = mapped;
   return true;

@@ -3,9 +3,9 @@
 //   per-CPU areas | class map | mem_map | vmalloc map | frames (ZONE_NORMAL) | vmalloc area
 //
 // The class map has a byte per frame that free() reads first: the size class of the slab that the
-// frame belongs to, 0 for everything else. mem_map has a page per frame. All of it is reserved at
-// start-up and committed as it is needed; a pointer below `committed` bytes from the base is in a
-// frame whose map entries can be read.
+// frame belongs to, 0 for everything else; all of it can be read from the start. mem_map has a page per
+// frame. It all is reserved at start-up and committed as it is needed; the pages of frames below
+// `committed` can be read.
 #pragma once
 
 #include <atomic>
@@ -35,15 +35,9 @@ struct frame_space {
 };
 
 struct region_layout {
-  // What the fast path of free() reads, together. Both sizes are in bytes from the base and grow
-  // under the zone's lock, after the maps of the new frames; they are 0 before start-up, and
-  // free_bound stays 0 where there is no fast path (the fallback of the per-CPU layer).
-  char* base;
-  u8* class_map;
-  std::atomic<std::size_t> free_bound;
-  std::atomic<std::size_t> committed;
-
-  frame_space frames;   // units of a page; frames.base == base
+  std::atomic<std::size_t> committed;  // bytes from the base; grows under the zone's lock, after the
+                                       // map entries of the new frames
+  frame_space frames;   // units of a page
   frame_space vm_units; // units of vm_unit bytes
   void* cpu_areas;
   unsigned cpus;
@@ -55,7 +49,12 @@ inline constexpr std::size_t vm_unit = std::size_t{1} << vm_unit_shift;
 // A buddy block is at most 2^max_order units: 1 GiB of frames.
 inline constexpr unsigned max_order = 18;
 
-extern region_layout region;
+QUARRY_HIDDEN extern region_layout region;
+
+// Where the frames begin, and their class map; written at start-up. By themselves, since every free()
+// reads them and a field of a struct costs an instruction to address.
+QUARRY_HIDDEN extern char* frames_base;
+QUARRY_HIDDEN extern u8* class_map;
 
 // Reserves the region: the larger of 1 TiB and four times physical memory, less where RLIMIT_AS or the
 // address space says so. False where not even a small one can be had. Once.
@@ -66,13 +65,13 @@ bool commit_map(frame_space* space, std::size_t units);
 
 // True for an address in committed frames.
 inline bool in_frames(const void* address) {
-  return reinterpret_cast<uptr>(address) - reinterpret_cast<uptr>(region.base) <
+  return reinterpret_cast<uptr>(address) - reinterpret_cast<uptr>(frames_base) <
          region.committed.load(std::memory_order_relaxed);
 }
 
 inline u8* class_of_frame(const void* address) {
-  return region.class_map + (static_cast<std::size_t>(static_cast<const char*>(address) -
-                                                      region.base) >> page_shift);
+  return class_map + (static_cast<std::size_t>(static_cast<const char*>(address) -
+                                                      frames_base) >> page_shift);
 }
 
 }  // namespace quarry

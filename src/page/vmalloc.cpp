@@ -25,13 +25,14 @@ std::size_t slot_size(const page* block) { return vm_unit << block->order; }
 
 page* take_slot(unsigned order) QUARRY_REQUIRES(vm_lock) {
   bool clean;
-  if (page* head = slots.take(order, &clean)) return head;
+  const std::size_t units = std::size_t{1} << order;
+  if (page* head = slots.take(order, units, &clean)) return head;
   const std::size_t begin = region.vm_units.mapped;
-  const std::size_t step = std::max(slot_step, std::size_t{2} << order);
+  const std::size_t step = std::max(slot_step, 2 * units);
   const std::size_t end = std::min(begin + step, region.vm_units.total);
   if (end == begin || !commit_map(&region.vm_units, end)) return nullptr;
   slots.give(begin, region.vm_units.mapped - begin, true);
-  return slots.take(order, &clean);
+  return slots.take(order, units, &clean);
 }
 
 // A slot with room for twice the bytes if there is one, else just for them and the guard page.

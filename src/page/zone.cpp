@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "os/memory.h"
-#include "percpu/area.h"
 
 namespace quarry {
 
@@ -49,13 +48,10 @@ void zone::publish_figures() {
 bool zone::commit_to(std::size_t end) {
   if (end > region.frames.total || !commit_map(&region.frames, end)) return false;
   const std::size_t begin = committed_pages();
-  if (!os::commit(region.base + (begin << page_shift), (end - begin) << page_shift)) return false;
+  if (!os::commit(frames_base + (begin << page_shift), (end - begin) << page_shift)) return false;
   // A free() that sees the new bound must see the maps behind it: commit_map came first, and a
   // pointer into the new frames reaches another thread only through a later release.
   region.committed.store(end << page_shift, std::memory_order_release);
-  if (percpu::areas.sequences) {
-    region.free_bound.store(end << page_shift, std::memory_order_release);
-  }
   buddy_.give(begin, end - begin, true);
   return true;
 }
@@ -72,9 +68,9 @@ bool zone::grow(unsigned order) {
   return commit_to(needed) || commit_to(align_up(begin, block) + block);
 }
 
-page* zone::take(unsigned order, bool* clean) {
-  page* head = buddy_.take(order, clean);
-  if (!head && grow(order)) head = buddy_.take(order, clean);
+page* zone::take(unsigned order, std::size_t pages, bool* clean) {
+  page* head = buddy_.take(order, pages, clean);
+  if (!head && grow(order)) head = buddy_.take(order, pages, clean);
   return head;
 }
 
@@ -83,10 +79,7 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean) {
   if (block > std::size_t{1} << max_order) return nullptr;
   const unsigned order = order_of_pages(block);
   os::lock_guard guard(lock_);
-  page* head = take(order, clean);
-  if (!head) return nullptr;
-  const std::size_t surplus = (std::size_t{1} << order) - pages;
-  if (surplus) buddy_.give(region.frames.number_of(head) + pages, surplus, *clean);
+  page* head = take(order, pages, clean);
   publish_figures();
   return head;
 }
@@ -95,7 +88,7 @@ unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count) {
   os::lock_guard guard(lock_);
   unsigned taken = 0;
   bool clean;
-  while (taken < count && (heads[taken] = take(order, &clean))) taken++;
+  while (taken < count && (heads[taken] = take(order, std::size_t{1} << order, &clean))) taken++;
   publish_figures();
   return taken;
 }

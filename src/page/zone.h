@@ -47,7 +47,7 @@ class zone {
   void release() QUARRY_RELEASE(lock_) { lock_.release(); }
 
  private:
-  page* take(unsigned order, bool* clean) QUARRY_REQUIRES(lock_);
+  page* take(unsigned order, std::size_t pages, bool* clean) QUARRY_REQUIRES(lock_);
   bool grow(unsigned order) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
@@ -60,6 +60,6 @@ class zone {
   std::atomic<std::size_t> dirty_{0};  // written under lock_, read anywhere
 };
 
-extern zone normal_zone;
+QUARRY_HIDDEN extern zone normal_zone;
 
 }  // namespace quarry

@@ -36,8 +36,8 @@ struct header {
   u16 unused;
 };
 
-// Ranges are powers of two of slots, from 2 (one object) to 256 (255 objects).
-inline constexpr unsigned max_range_order = 8;
+// Ranges are powers of two of slots, from 2 (one object) to 1024 (1023 objects).
+inline constexpr unsigned max_range_order = 10;
 
 struct control {
   os::lock lock;
@@ -56,19 +56,16 @@ inline constexpr unsigned first_slot = (sizeof(area) + sizeof(void*) - 1) / size
 inline constexpr unsigned slot_count = area_size / sizeof(void*);
 static_assert(slot_count - 1 <= UINT16_MAX);
 
-// Written once at start-up, before the first array exists.
-struct area_table {
-  char* base;             // area 0; the others follow
-  std::ptrdiff_t cs;      // os::rseq_location, meaningful if sequences is set
-  std::ptrdiff_t index;
-  unsigned cpus;
-  bool sequences;         // else every operation takes the area's lock; needs membarrier's restart
-};
-
-extern area_table areas;
+// Written once at start-up, before the first array exists. The three that every operation reads stand
+// by themselves: a field of a struct costs an instruction to address.
+QUARRY_HIDDEN extern char* area_base;               // area 0; the others follow
+QUARRY_HIDDEN extern std::ptrdiff_t rseq_cs;        // os::rseq_location
+QUARRY_HIDDEN extern std::ptrdiff_t rseq_index;     // likewise
+QUARRY_HIDDEN extern unsigned area_count;           // CPUs
+QUARRY_HIDDEN extern bool use_sequences;            // else every operation takes the area's lock
 
 QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
-  return reinterpret_cast<area*>(areas.base + (std::size_t{cpu} << area_shift));
+  return reinterpret_cast<area*>(area_base + (std::size_t{cpu} << area_shift));
 }
 
 QUARRY_ALWAYS_INLINE void** slots_of(area* a) { return reinterpret_cast<void**>(a); }

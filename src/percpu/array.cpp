@@ -8,7 +8,11 @@
 
 namespace quarry::percpu {
 
-constinit area_table areas{};
+constinit char* area_base = nullptr;
+constinit std::ptrdiff_t rseq_cs = 0;
+constinit std::ptrdiff_t rseq_index = 0;
+constinit unsigned area_count = 0;
+constinit bool use_sequences = false;
 
 namespace {
 
@@ -72,7 +76,7 @@ void note_cpu(unsigned cpu) {
 
 unsigned current() {
 #if QUARRY_HAS_SEQUENCES
-  if (areas.sequences) return sequence::current();
+  if (use_sequences) return sequence::current();
 #endif
   return locked::current();
 }
@@ -81,7 +85,7 @@ unsigned current() {
 // is enough.
 bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
 #if QUARRY_HAS_SEQUENCES
-  if (areas.sequences && word != 0) return sequence::take_header(cpu, index, word);
+  if (use_sequences && word != 0) return sequence::take_header(cpu, index, word);
 #endif
   (void)cpu;
   a->headers[index].store(0, std::memory_order_relaxed);
@@ -93,13 +97,13 @@ bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
 // that may have read the old top has started again.
 void publish_header(area* a, unsigned index, header h) {
   const u16 end = h.end;
-  if (areas.sequences) {
+  if (use_sequences) {
     h.end = 0;
     a->headers[index].store(pack(h), std::memory_order_release);
     os::restart_sequences();
   }
   auto* fields = reinterpret_cast<header*>(&a->headers[index]);
-  if (!areas.sequences) *fields = h;
+  if (!use_sequences) *fields = h;
   std::atomic_ref(fields->end).store(end, std::memory_order_release);
 }
 
@@ -136,7 +140,7 @@ void stop_arrays(area* a, const bool* wanted, header* taken) {
   for (unsigned i = 1; i < index_count; i++) {
     if (wanted[i]) taken[i] = unpack(a->headers[i].exchange(0, std::memory_order_acq_rel));
   }
-  if (!areas.sequences) return;
+  if (!use_sequences) return;
   for (bool again = true; again;) {
     os::restart_sequences();
     again = false;
@@ -177,13 +181,13 @@ void drain_area(area* a, bool idle_only, release_fn release) {
 }  // namespace
 
 void start(void* memory, unsigned cpus, bool allow_sequences) {
-  areas.base = static_cast<char*>(memory);
-  areas.cpus = cpus;
+  area_base = static_cast<char*>(memory);
+  area_count = cpus;
   os::rseq_location location;
   if (QUARRY_HAS_SEQUENCES && allow_sequences && os::find_rseq(&location)) {
-    areas.cs = location.cs;
-    areas.index = location.index;
-    areas.sequences = os::register_restart();
+    rseq_cs = location.cs;
+    rseq_index = location.index;
+    use_sequences = os::register_restart();
   }
 }
 
@@ -196,14 +200,14 @@ unsigned limit_of(unsigned index) { return descriptions[index].limit; }
 
 unsigned pop_batch(unsigned index, void** objects, unsigned count) {
 #if QUARRY_HAS_SEQUENCES
-  if (areas.sequences) return sequence::pop_batch(index, objects, count);
+  if (use_sequences) return sequence::pop_batch(index, objects, count);
 #endif
   return locked::pop_batch(index, objects, count);
 }
 
 unsigned push_batch(unsigned index, void* const* objects, unsigned count) {
 #if QUARRY_HAS_SEQUENCES
-  if (areas.sequences) return sequence::push_batch(index, objects, count);
+  if (use_sequences) return sequence::push_batch(index, objects, count);
 #endif
   return locked::push_batch(index, objects, count);
 }

@@ -35,7 +35,7 @@ unsigned push_batch(unsigned index, void* const* objects, unsigned count);
 
 inline void* pop(unsigned index) {
 #if QUARRY_HAS_SEQUENCES
-  if (areas.sequences) return sequence::pop(index);
+  if (use_sequences) return sequence::pop(index);
 #endif
   void* object;
   return locked::pop_batch(index, &object, 1) ? object : nullptr;
@@ -43,7 +43,7 @@ inline void* pop(unsigned index) {
 
 inline bool push(unsigned index, void* object) {
 #if QUARRY_HAS_SEQUENCES
-  if (areas.sequences) return sequence::push(index, object);
+  if (use_sequences) return sequence::push(index, object);
 #endif
   return locked::push_batch(index, &object, 1);
 }
@@ -58,8 +58,8 @@ unsigned limit_of(unsigned index);
 
 // Empties the arrays of all CPUs into `release` and takes their slots back; with `idle_only` just
 // those that look untouched since the last such call. Does nothing where running sequences
-// cannot be restarted (Linux < 5.10). `release` is called under an area's lock, with at most 256
-// objects of one index. Any thread, the reclaim thread included.
+// cannot be restarted (Linux < 5.10). `release` is called under an area's lock, with the
+// objects of one array. Any thread, the reclaim thread included.
 using release_fn = void (*)(unsigned index, void** objects, unsigned count);
 void drain(bool idle_only, release_fn release);
 

@@ -9,7 +9,7 @@ namespace quarry::percpu::locked {
 
 inline unsigned current() {
   const unsigned cpu = os::current_cpu();
-  return cpu < areas.cpus ? cpu : cpu % areas.cpus;
+  return cpu < area_count ? cpu : cpu % area_count;
 }
 
 namespace detail {

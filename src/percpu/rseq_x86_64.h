@@ -34,7 +34,7 @@
   "addq %[base], %[area]\n"
 
 #define QUARRY_RSEQ_INPUTS                                                                  \
-  [cs] "r"(areas.cs), [cpu] "r"(areas.index), [base] "m"(areas.base), [shift] "i"(area_shift)
+  [cs] "r"(rseq_cs), [cpu] "r"(rseq_index), [base] "m"(area_base), [shift] "i"(area_shift)
 
 namespace quarry::percpu::sequence {
 
@@ -50,7 +50,7 @@ QUARRY_ALWAYS_INLINE void* pop(uptr index) {
                     "decl %k[top]\n"
                     "movw %w[top], (%[area],%[index],8)\n"
                     "2:\n"
-                    : [area] "=&r"(area), [top] "=&r"(top), [object] "=&r"(object)
+                    : [area] "=&r"(area), [top] "=&r"(top), [object] "=&a"(object)
                     : [index] "r"(index), QUARRY_RSEQ_INPUTS
                     : "memory", "cc"
                     : empty);
@@ -154,7 +154,7 @@ refused:
 // The number of the area that the caller uses now.
 inline unsigned current() {
   u32 cpu;
-  asm volatile("movl %%fs:(%1), %0" : "=r"(cpu) : "r"(areas.index));
+  asm volatile("movl %%fs:(%1), %0" : "=r"(cpu) : "r"(rseq_index));
   return cpu;
 }
 

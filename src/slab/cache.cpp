@@ -28,7 +28,7 @@ constexpr unsigned shared_limit_for(std::size_t size) {
 
 unsigned array_limit(std::size_t size) {
   if (size > 32 * kib) return 1;
-  return static_cast<unsigned>(std::clamp<std::size_t>(array_bytes / size, 3, 255));
+  return static_cast<unsigned>(std::clamp<std::size_t>(array_bytes / size, 3, 1023));
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ class alignas(cache_line) kmem_cache {
 };
 
 // The general caches, by size class; entry 0 is none.
-extern kmem_cache general_caches[class_count];
+QUARRY_HIDDEN extern kmem_cache general_caches[class_count];
 
 // Once, after the page layer.
 void start_general_caches();
