@@ -25,7 +25,6 @@ QUARRY_ALWAYS_INLINE void pause() {
 }  // namespace
 
 void lock::acquire_contended() {
-  if (fork_owner_.load(std::memory_order_relaxed) == this_thread()) return;
   for (unsigned i = 0; i < spin_limit; i++) {
     if (state_.load(std::memory_order_relaxed) == unlocked && try_acquire()) return;
     pause();

@@ -6,7 +6,7 @@
 //
 // fork: the prepare handler takes every lock in that order and then declares itself the owner of
 // them all, so that another library's handler that allocates after ours does not deadlock:
-// for that one thread taking and releasing do nothing until the fork is over.
+// for that one thread taking and releasing do nothing until the fork is over, and trying fails.
 #pragma once
 
 #include <atomic>
@@ -34,6 +34,7 @@ class QUARRY_CAPABILITY("lock") lock {
   lock& operator=(const lock&) = delete;
 
   void acquire() QUARRY_ACQUIRE() {
+    if (is_fork_owner()) return;
     u32 expected = unlocked;
     // Pairs with the release in release(): what the last owner wrote is seen.
     if (!state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
@@ -43,13 +44,14 @@ class QUARRY_CAPABILITY("lock") lock {
   }
 
   bool try_acquire() QUARRY_TRY_ACQUIRE(true) {
+    if (is_fork_owner()) return false;
     u32 expected = unlocked;
     return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
                                           std::memory_order_relaxed);
   }
 
   void release() QUARRY_RELEASE() {
-    if (fork_owner_.load(std::memory_order_relaxed) == this_thread()) return;
+    if (is_fork_owner()) return;
     if (state_.exchange(unlocked, std::memory_order_release) == contended) wake();
   }
 
@@ -64,6 +66,9 @@ class QUARRY_CAPABILITY("lock") lock {
  private:
   enum : u32 { unlocked, locked, contended };
 
+  static bool is_fork_owner() {
+    return fork_owner_.load(std::memory_order_relaxed) == this_thread();
+  }
   void acquire_contended();
   void wake();
 

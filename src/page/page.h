@@ -11,8 +11,8 @@ namespace quarry {
 
 enum class page_kind : u8 {
   none,        // a tail, or a frame never used
-  free_block,  // head of a free buddy block, or of one being purged
-  cached,      // head of a free block on a per-CPU page list
+  free_block,  // head of a free buddy block
+  cached,      // head of a free block on a per-CPU page list, or of one being purged
   slab,        // head of a slab
   run,         // head of an allocated run of pages
   vm_area,     // head of a vmalloc block (in the vmalloc area's map alone)

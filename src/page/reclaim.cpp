@@ -51,8 +51,7 @@ void run_helper() {
     os::sleep_ms(period_ms);
     const std::size_t before = normal_zone.used_pages();
     const std::size_t purged = reclaim_idle();
-    const bool busy = purged != 0 || normal_zone.used_pages() < before ||
-                      normal_zone.dirty_pages() > pages_to_keep();
+    const bool busy = purged != 0 || normal_zone.used_pages() < before;
     idle = busy ? 0 : idle + 1;
   }
 }

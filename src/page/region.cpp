@@ -50,6 +50,7 @@ sizes wanted_sizes() {
 
 void lay_out(char* memory, const sizes& s, unsigned cpus, std::size_t cpu_areas_size) {
   region.cpus = cpus;
+  region.alignment = s.alignment;
   region.cpu_areas = memory;
   char* maps = memory + cpu_areas_size;
   class_map = reinterpret_cast<u8*>(maps);

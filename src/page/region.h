@@ -39,6 +39,7 @@ struct region_layout {
                                        // map entries of the new frames
   frame_space frames;   // units of a page
   frame_space vm_units; // units of vm_unit bytes
+  std::size_t alignment;  // of the frames' base, in bytes; a block is aligned to its size up to this
   void* cpu_areas;
   unsigned cpus;
 };

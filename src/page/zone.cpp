@@ -76,7 +76,7 @@ page* zone::take(unsigned order, std::size_t pages, bool* clean) {
 
 page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean) {
   const std::size_t block = std::max(pages, alignment);
-  if (block > std::size_t{1} << max_order) return nullptr;
+  if (block > std::size_t{1} << max_order || alignment << page_shift > region.alignment) return nullptr;
   const unsigned order = order_of_pages(block);
   os::lock_guard guard(lock_);
   page* head = take(order, pages, clean);
@@ -127,8 +127,8 @@ std::size_t zone::purge(std::size_t keep, bool young_too) {
       if (buddy_.dirty_units() <= keep) return purged;
       head = buddy_.take_dirty(young_too);
       if (!head) return purged;
-      // On no list while the lock is open; a neighbour sees a head that is not free.
-      head->kind = page_kind::run;
+      // On no list while the lock is open, and no buddy to merge with.
+      head->kind = page_kind::cached;
       isolated_ += std::size_t{1} << head->order;
       publish_figures();
     }

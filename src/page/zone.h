@@ -16,8 +16,8 @@ struct zone_figures {
 
 class zone {
  public:
-  // A run of `pages` pages whose first is a multiple of `alignment` pages (a power of two, at most
-  // 2^max_order). nullptr where the region or the system has no more. `clean`: it reads as zero.
+  // A run of `pages` pages whose first is a multiple of `alignment` pages (a power of two).
+  // nullptr for more than 2^max_order pages or the region's own alignment, and where the region or the system has no more. `clean`: it reads as zero.
   // The head's kind is the caller's to set.
   page* allocate(std::size_t pages, std::size_t alignment, bool* clean) QUARRY_EXCLUDES(lock_);
 

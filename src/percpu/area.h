@@ -7,7 +7,7 @@
 //
 // A range begins with a slot that is always null, so a pop that finds null has found the bottom and
 // needs no second bound. An all-zero header has its top at slot 0 (header 0, never used, so null) and
-// its end below it: empty for a pop and full for a push. An untouched area needs no initialisation.
+// its end no higher: empty for a pop and full for a push. An untouched area needs no initialisation.
 //
 // Who may write what:
 //   header.top         threads on the CPU, by the commit of a sequence; in fallback under the lock
@@ -33,7 +33,7 @@ struct header {
   u16 top;  // the slot of the last object in, the array's null slot if there is none
   u16 end;  // the last slot that may hold an object
   u16 bottom;
-  u16 unused;
+  u16 misses;  // calls of grow() since the array last grew; under the area's lock
 };
 
 // Ranges are powers of two of slots, from 2 (one object) to 1024 (1023 objects).
@@ -66,6 +66,10 @@ QUARRY_HIDDEN extern bool use_sequences;            // else every operation take
 
 QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
   return reinterpret_cast<area*>(area_base + (std::size_t{cpu} << area_shift));
+}
+
+inline header* fields_of(area* a, unsigned index) {
+  return reinterpret_cast<header*>(&a->headers[index]);
 }
 
 QUARRY_ALWAYS_INLINE void** slots_of(area* a) { return reinterpret_cast<void**>(a); }

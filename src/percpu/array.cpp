@@ -43,7 +43,19 @@ header unpack(u64 word) { return std::bit_cast<header>(word); }
 u64 pack(header h) { return std::bit_cast<u64>(h); }
 
 unsigned capacity_of(header h) { return h.end - h.bottom; }
-unsigned order_of(header h) { return floor_log2(capacity_of(h) + 1); }
+// Of the range that the array lies in: the limit may leave the end of it unused.
+unsigned order_of(header h) { return ceil_log2(capacity_of(h) + 1); }
+
+// An array grows when its class misses often: the larger it is, the more misses it takes. Blocks above
+// 32 KiB have no array at all until they have missed a few times, since a large block that is used once
+// and then kept in an array is memory lost to everybody else.
+constexpr u32 large_object = 32 * kib;
+constexpr unsigned misses_for_large = 8;
+
+unsigned misses_to_grow(const description& d, header h) {
+  if (h.end == 0) return d.bytes > large_object ? misses_for_large : 1;
+  return std::max(capacity_of(h) / 32u, 1u);
+}
 
 // The first slot of a free range, 0 if the area has no room for one.
 unsigned take_range(area* a, unsigned order) QUARRY_REQUIRES(a->control.lock) {
@@ -102,33 +114,35 @@ void publish_header(area* a, unsigned index, header h) {
     a->headers[index].store(pack(h), std::memory_order_release);
     os::restart_sequences();
   }
-  auto* fields = reinterpret_cast<header*>(&a->headers[index]);
-  if (!use_sequences) *fields = h;
-  std::atomic_ref(fields->end).store(end, std::memory_order_release);
+  if (!use_sequences) *fields_of(a, index) = h;
+  std::atomic_ref(fields_of(a, index)->end).store(end, std::memory_order_release);
 }
 
-// The order that the array's next range should have, its present one if it may not grow.
-unsigned next_order(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
+// False where the system has come to refuse (a seccomp filter): arrays then stay as they are.
+bool can_restart() { return !use_sequences || os::restart_sequences(); }
+
+bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
   const description& d = descriptions[index];
-  if (h.end == 0) return first_range_order(d);
-  const unsigned order = order_of(h);
-  const u64 growth = u64{d.bytes} << order;
-  const bool may_grow = capacity_of(h) < d.limit && order < max_range_order &&
-                        a->control.cached_limit + growth <= byte_budget;
-  return may_grow ? order + 1 : order;
+  if (h.misses < misses_to_grow(d, h)) return false;
+  if (h.end == 0) return true;
+  const unsigned capacity = std::min<unsigned>(d.limit, 2 * capacity_of(h) + 1);
+  const u64 growth = u64{d.bytes} * (capacity - capacity_of(h));
+  return growth != 0 && a->control.cached_limit + growth <= byte_budget;
 }
 
-// Moves the array, whose header `old` the caller has taken, to a range of that order. Returns the
+// Moves the array, whose header `old` the caller has taken, to a range of the next order. Returns the
 // new header, or the old one where the area has no more room.
-header move_array(area* a, unsigned index, header old, unsigned order)
-    QUARRY_REQUIRES(a->control.lock) {
+header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->control.lock) {
+  const description& d = descriptions[index];
+  const unsigned order = old.end ? order_of(old) + 1 : first_range_order(d);
+  old.misses = 0;
   const unsigned slot = take_range(a, order);
   if (!slot) return old;
   const unsigned count = old.top - old.bottom;
   std::copy_n(slots_of(a) + old.bottom + 1, count, slots_of(a) + slot + 1);
   if (old.end) give_range(a, index, old);
-  const unsigned capacity = (1u << order) - 1;
-  a->control.cached_limit += u64{descriptions[index].bytes} * capacity;
+  const unsigned capacity = std::min<unsigned>(d.limit, (1u << order) - 1);
+  a->control.cached_limit += u64{d.bytes} * capacity;
   return {static_cast<u16>(slot + count), static_cast<u16>(slot + capacity),
           static_cast<u16>(slot), 0};
 }
@@ -217,19 +231,19 @@ unsigned grow(unsigned index) {
   note_cpu(cpu);
   area* a = area_of(cpu);
   if (!a->control.lock.try_acquire()) return 1;
+  fields_of(a, index)->misses++;
   const u64 word = a->headers[index].load(std::memory_order_relaxed);
   header h = unpack(word);
-  const unsigned order = next_order(a, index, h);
-  const bool wants_room = h.end == 0 || order != order_of(h);
-  if (wants_room && take_header(a, cpu, index, word)) {
-    h = move_array(a, index, h, order);
-    if (h.end) publish_header(a, index, h);
+  if (wants_room(a, index, h) && can_restart() && take_header(a, cpu, index, word)) {
+    h = move_array(a, index, h);
+    publish_header(a, index, h);
   }
   a->control.lock.release();
   return capacity_of(h);
 }
 
 void drain(bool idle_only, release_fn release) {
+  if (!can_restart()) return;
   const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
   for (unsigned cpu = 0; cpu < cpus; cpu++) drain_area(area_of(cpu), idle_only, release);
 }
@@ -247,7 +261,8 @@ array_figures figures_of(unsigned index) {
 }
 
 void acquire_all() {
-  cpus_locked = cpus_seen.load(std::memory_order_relaxed);
+  // In fallback every operation takes a lock; else just what makes and empties arrays.
+  cpus_locked = use_sequences ? cpus_seen.load(std::memory_order_relaxed) : area_count;
   for (unsigned cpu = 0; cpu < cpus_locked; cpu++) area_of(cpu)->control.lock.acquire();
 }
 

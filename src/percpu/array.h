@@ -48,9 +48,9 @@ inline bool push(unsigned index, void* object) {
   return locked::push_batch(index, &object, 1);
 }
 
-// Gives this CPU's array twice the room, up to its limit and within the CPU's byte budget, or its
-// first slots. Does nothing where that is not possible right now. Returns the capacity in objects, 1 if
-// it is not known.
+// To be called when this CPU's array was found empty or full: gives it its first slots, or twice the
+// room if it has missed often, up to its limit and within the CPU's byte budget. Returns the capacity in
+// objects, 0 if there is no array (yet), 1 if that is not known.
 unsigned grow(unsigned index);
 
 // The most objects that an array of this index may hold.

@@ -12,19 +12,11 @@ inline unsigned current() {
   return cpu < area_count ? cpu : cpu % area_count;
 }
 
-namespace detail {
-
-inline header* header_of(area* a, unsigned index) {
-  return reinterpret_cast<header*>(&a->headers[index]);
-}
-
-}  // namespace detail
-
 // Takes up to `count` objects, the last in first. Returns how many.
 inline unsigned pop_batch(unsigned index, void** objects, unsigned count) {
   area* a = area_of(current());
   os::lock_guard guard(a->control.lock);
-  header* h = detail::header_of(a, index);
+  header* h = fields_of(a, index);
   unsigned taken = 0;
   while (taken < count && slots_of(a)[h->top]) objects[taken++] = slots_of(a)[h->top--];
   return taken;
@@ -34,7 +26,7 @@ inline unsigned pop_batch(unsigned index, void** objects, unsigned count) {
 inline unsigned push_batch(unsigned index, void* const* objects, unsigned count) {
   area* a = area_of(current());
   os::lock_guard guard(a->control.lock);
-  header* h = detail::header_of(a, index);
+  header* h = fields_of(a, index);
   unsigned added = 0;
   while (added < count && h->top < h->end) slots_of(a)[++h->top] = objects[added++];
   return added;

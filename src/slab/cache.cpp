@@ -52,21 +52,22 @@ void* kmem_cache::allocate(bool* clean) {
   if (!taken) return nullptr;
   // The last one is the lowest address: it goes to the caller, the next lowest ends on top.
   const unsigned listed = percpu::push_batch(number_, objects, taken - 1);
-  if (listed < taken - 1) give_batch(objects + listed, taken - 1 - listed);
+  if (listed < taken - 1) give_batch(objects + listed, taken - 1 - listed, true);
   return objects[taken - 1];
 }
 
 void kmem_cache::free(void* object) {
-  percpu::grow(number_);
+  // Without an array of its own on this CPU the class is not busy enough for the shared one either.
+  const bool share = percpu::grow(number_) != 0;
   if (percpu::push(number_, object)) return;
   void* objects[max_batch + 1];
   const unsigned taken = percpu::pop_batch(number_, objects, batchcount_);
   if (percpu::push(number_, object)) {
-    if (taken) give_batch(objects, taken);
+    if (taken) give_batch(objects, taken, share);
     return;
   }
   objects[taken] = object;
-  give_batch(objects, taken + 1);
+  give_batch(objects, taken + 1, share);
 }
 
 unsigned kmem_cache::take_shared(void** objects, unsigned count) {
@@ -149,12 +150,13 @@ void* kmem_cache::return_to_slabs(void** objects, unsigned count) {
   return nullptr;
 }
 
-void kmem_cache::give_batch(void** objects, unsigned count) {
+void kmem_cache::give_batch(void** objects, unsigned count, bool share) {
   void* wrong;
   bool surplus;
   {
     os::lock_guard guard(lock_);
-    const unsigned shared = std::min<unsigned>(count, shared_limit_ - shared_count_);
+    const unsigned shared =
+        share ? std::min<unsigned>(count, shared_limit_ - shared_count_) : 0;
     std::copy_n(objects, shared, shared_ + shared_count_);
     shared_count_ = static_cast<u16>(shared_count_ + shared);
     wrong = return_to_slabs(objects + shared, count - shared);

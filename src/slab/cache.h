@@ -60,7 +60,7 @@ class alignas(cache_line) kmem_cache {
   unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   unsigned take_from_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* new_slab(bool* clean) QUARRY_EXCLUDES(lock_);
-  void give_batch(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
+  void give_batch(void** objects, unsigned count, bool share) QUARRY_EXCLUDES(lock_);
   bool return_to_slab(void* object) QUARRY_REQUIRES(lock_);
   void* return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void release_empty(unsigned keep, bool to_zone) QUARRY_EXCLUDES(lock_);

@@ -7,7 +7,6 @@ namespace quarry {
 
 namespace {
 
-constexpr unsigned reciprocal_shift = 40;
 constexpr unsigned enough_objects = 16;
 constexpr unsigned enough_order = 3;  // 32 KiB: with few objects, no larger for the sake of more
 constexpr std::size_t single_from = 32 * kib;
@@ -53,21 +52,6 @@ void dissolve_slab(page* head, const slab_shape& shape) {
   std::memset(class_of_frame(region.frames.address_of(head)), 0, shape.pages);
   std::memset(head->words, 0, bitmap::words_for(shape.objects) * sizeof(u64));
   head->kind = page_kind::none;
-}
-
-object_place place_of(page* head, const slab_shape& shape, u16 cache, const void* object) {
-  if (head->kind != page_kind::slab || head->tag != cache) {
-    return {shape.single && head->kind == page_kind::none ? object_error::inside_object
-                                                          : object_error::not_in_slab,
-            0};
-  }
-  const auto offset = static_cast<u64>(static_cast<const char*>(object) -
-                                       region.frames.address_of(head));
-  const auto number = static_cast<unsigned>(offset * shape.reciprocal >> reciprocal_shift);
-  if (number >= shape.objects) return {object_error::not_in_slab, number};
-  if (u64{number} * shape.object_size != offset) return {object_error::inside_object, number};
-  if (index_of(head, shape).test(number)) return {object_error::is_free, number};
-  return {object_error::none, number};
 }
 
 }  // namespace quarry

@@ -11,6 +11,8 @@
 
 namespace quarry {
 
+inline constexpr unsigned reciprocal_shift = 40;
+
 // How the objects of a cache lie in its slabs.
 struct slab_shape {
   u32 object_size;
@@ -18,7 +20,7 @@ struct slab_shape {
   u32 pages;       // per slab
   u8 order;        // log2 of pages, unless single
   bool single;     // one object in a run of any number of pages
-  u64 reciprocal;  // 2^40 / object_size, rounded up: exact for offsets below 2^20
+  u64 reciprocal;  // 2^reciprocal_shift / object_size, rounded up: exact for offsets below 2^20
 };
 
 // The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 16
@@ -52,6 +54,21 @@ struct object_place {
   object_error error;
   unsigned number;  // of the object within the slab
 };
-object_place place_of(page* head, const slab_shape& shape, u16 cache, const void* object);
+
+// In line, since every flushed object passes here.
+QUARRY_ALWAYS_INLINE object_place place_of(page* head, const slab_shape& shape, u16 cache,
+                                           const void* object) {
+  if (head->kind != page_kind::slab || head->tag != cache) [[unlikely]] {
+    const bool in_run = shape.single && head->kind == page_kind::none;
+    return {in_run ? object_error::inside_object : object_error::not_in_slab, 0};
+  }
+  const auto offset =
+      static_cast<u64>(static_cast<const char*>(object) - region.frames.address_of(head));
+  const auto number = static_cast<unsigned>(offset * shape.reciprocal >> reciprocal_shift);
+  if (number >= shape.objects) return {object_error::not_in_slab, number};
+  if (u64{number} * shape.object_size != offset) return {object_error::inside_object, number};
+  if (index_of(head, shape).test(number)) return {object_error::is_free, number};
+  return {object_error::none, number};
+}
 
 }  // namespace quarry
