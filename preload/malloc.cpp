@@ -6,6 +6,9 @@
 #include "heap/heap.h"
 #include "preload/export.h"
 
+extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks;  // process.cpp
+QUARRY_NEEDS(quarry_process_hooks);
+
 namespace {
 
 using namespace quarry;
@@ -22,7 +25,9 @@ QUARRY_ALWAYS_INLINE void* or_enomem(void* block) {
   return block ? block : fail(ENOMEM);
 }
 
-QUARRY_NOINLINE void* malloc_slow(std::size_t size) { return or_enomem(allocate_slow(size)); }
+QUARRY_NOINLINE void* malloc_slow(std::size_t size) {
+  return or_enomem(allocate_slow(size));
+}
 
 void* aligned(std::size_t alignment, std::size_t size) {
   if (!is_power_of_two(alignment)) return fail(EINVAL);
@@ -33,11 +38,14 @@ void* aligned(std::size_t alignment, std::size_t size) {
 }  // namespace
 
 QUARRY_EXPORT void* malloc(std::size_t size) {
-  if (void* block = try_allocate(size)) [[likely]] return block;
+  if (void* block = try_allocate(size)) [[likely]]
+    return block;
   return malloc_slow(size);
 }
 
-QUARRY_EXPORT void free(void* block) { release(block, "free"); }
+QUARRY_EXPORT void free(void* block) {
+  release(block, "free");
+}
 
 QUARRY_EXPORT void* calloc(std::size_t count, std::size_t size) {
   std::size_t bytes;
@@ -78,17 +86,24 @@ QUARRY_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
   return aligned(alignment, size);
 }
 
-QUARRY_EXPORT void* valloc(std::size_t size) { return aligned(page_size, size); }
+QUARRY_EXPORT void* valloc(std::size_t size) {
+  return aligned(page_size, size);
+}
 
 QUARRY_EXPORT void* pvalloc(std::size_t size) {
   if (size > PTRDIFF_MAX) return fail(ENOMEM);
   return aligned(page_size, align_up(size ? size : 1, page_size));
 }
 
-QUARRY_EXPORT void cfree(void* block) { release(block, "cfree"); }
+QUARRY_EXPORT void cfree(void* block) {
+  release(block, "cfree");
+}
 
-// C23 7.24.3.4 and 7.24.3.5: the size and alignment are the caller's promise; the address says it all.
-QUARRY_EXPORT void free_sized(void* block, std::size_t) { release(block, "free_sized"); }
+// C23 7.24.3.4 and 7.24.3.5: the size and alignment are the caller's promise; the address says it
+// all.
+QUARRY_EXPORT void free_sized(void* block, std::size_t) {
+  release(block, "free_sized");
+}
 
 QUARRY_EXPORT void free_aligned_sized(void* block, std::size_t, std::size_t) {
   release(block, "free_aligned_sized");
@@ -98,10 +113,16 @@ QUARRY_EXPORT std::size_t malloc_usable_size(void* block) {
   return block ? usable_size(block, "malloc_usable_size") : 0;
 }
 
-QUARRY_EXPORT int malloc_trim(std::size_t pad) { return trim(pad); }
+QUARRY_EXPORT int malloc_trim(std::size_t pad) {
+  return trim(pad);
+}
 
 // The names under which glibc exports the same functions to programs that wrap malloc themselves.
+#if __has_attribute(copy)
 #define QUARRY_ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
+#else
+#define QUARRY_ALIAS(name) __attribute__((visibility("default"), alias(#name)))
+#endif
 extern "C" {
 void* __libc_malloc(std::size_t) QUARRY_ALIAS(malloc);
 void __libc_free(void*) QUARRY_ALIAS(free);

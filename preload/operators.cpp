@@ -1,13 +1,17 @@
 // operator new and delete in all their forms (C++20 17.6.3). Compiled with exceptions, unlike the
 // rest: bad_alloc is thrown from here and a new-handler's exception passes through.
 //
-// libquarry.so must not need libstdc++ (a C program has none), so there every reference to it is weak:
-// QUARRY_WEAK_LIBSTDCXX. In libquarry.a the references are ordinary; only a C++ program takes this
-// object file from the archive.
+// libquarry.so must not need libstdc++ (a C program has none), so there every reference to it is
+// weak: QUARRY_WEAK_LIBSTDCXX. In libquarry.a the references are ordinary; only a C++ program takes
+// this object file from the archive.
 #include <new>
 
 #include "base/bits.h"
 #include "heap/heap.h"
+#include "preload/export.h"
+
+extern "C" void* malloc(std::size_t);
+QUARRY_NEEDS(malloc);
 
 #if defined(QUARRY_WEAK_LIBSTDCXX)
 asm(".weak _ZSt15get_new_handlerv\n"
@@ -20,7 +24,7 @@ asm(".weak _ZSt15get_new_handlerv\n"
 #endif
 
 namespace std {
-[[noreturn]] void __throw_bad_alloc();  // bits/functexcept.h
+void __throw_bad_alloc() __attribute__((__noreturn__));  // as bits/functexcept.h has it
 }
 
 #define QUARRY_OPERATOR __attribute__((visibility("default")))
@@ -68,12 +72,14 @@ QUARRY_NOINLINE void* new_nothrow_slow(std::size_t size) noexcept {
 }
 
 QUARRY_ALWAYS_INLINE void* new_block(std::size_t size) {
-  if (void* block = try_allocate(size)) [[likely]] return block;
+  if (void* block = try_allocate(size)) [[likely]]
+    return block;
   return new_slow(size);
 }
 
 QUARRY_ALWAYS_INLINE void* new_nothrow(std::size_t size) noexcept {
-  if (void* block = try_allocate(size)) [[likely]] return block;
+  if (void* block = try_allocate(size)) [[likely]]
+    return block;
   return new_nothrow_slow(size);
 }
 

@@ -5,11 +5,14 @@
 #include "heap/heap.h"
 #include "observe/tables.h"
 #include "os/options.h"
+#include "preload/export.h"
 
-// pthread_atfork is in each object's own part of libc (libc_nonshared.a) on older glibc; what it calls
-// has been in libc.so since 2.3.
+// pthread_atfork is in each object's own part of libc (libc_nonshared.a) on older glibc; what it
+// calls has been in libc.so since 2.3.
 extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* dso);
 extern "C" void* __dso_handle;
+
+extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks = 0;
 
 namespace {
 

@@ -1,5 +1,5 @@
-// glibc's questions about the heap (glibc manual 3.2.3.9 and 3.2.3.11), answered with Quarry's figures,
-// and Quarry's own (quarry/stats.h).
+// glibc's questions about the heap (glibc manual 3.2.3.9 and 3.2.3.11), answered with Quarry's
+// figures, and Quarry's own (quarry/stats.h).
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -18,7 +18,9 @@ namespace {
 
 using quarry::heap_figures;
 
-int clamped(std::size_t n) { return static_cast<int>(std::min<std::size_t>(n, INT_MAX)); }
+int clamped(std::size_t n) {
+  return static_cast<int>(std::min<std::size_t>(n, INT_MAX));
+}
 
 }  // namespace
 
@@ -50,11 +52,15 @@ QUARRY_EXPORT struct mallinfo mallinfo() {
   return info;
 }
 
-// Every parameter of glibc tunes a mechanism that Quarry does not have; accepted, without effect, so
-// that programs that set one and check the result go on.
-QUARRY_EXPORT int mallopt(int, int) { return 1; }
+// Every parameter of glibc tunes a mechanism that Quarry does not have; accepted, without effect,
+// so that programs that set one and check the result go on.
+QUARRY_EXPORT int mallopt(int, int) {
+  return 1;
+}
 
-QUARRY_EXPORT void malloc_stats() { quarry::print_stats(STDERR_FILENO); }
+QUARRY_EXPORT void malloc_stats() {
+  quarry::print_stats(STDERR_FILENO);
+}
 
 QUARRY_EXPORT int malloc_info(int options, FILE* stream) {
   if (options != 0) {
@@ -62,21 +68,26 @@ QUARRY_EXPORT int malloc_info(int options, FILE* stream) {
     return -1;
   }
   const heap_figures f = quarry::take_figures();
-  const int written = fprintf(
-      stream,
-      "<malloc version=\"quarry-1\">\n"
-      "<total type=\"small\" size=\"%zu\"/>\n"
-      "<total type=\"cached\" size=\"%zu\"/>\n"
-      "<total type=\"large\" size=\"%zu\"/>\n"
-      "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"
-      "<total type=\"free\" size=\"%zu\"/>\n"
-      "<system type=\"current\" size=\"%zu\"/>\n"
-      "</malloc>\n",
-      f.small_in_use, f.small_cached, f.runs_in_use, f.vm_blocks, f.vm_bytes,
-      f.small_free + f.free_pages, f.committed + f.vm_bytes);
+  const int written = fprintf(stream,
+                              "<malloc version=\"quarry-1\">\n"
+                              "<total type=\"small\" size=\"%zu\"/>\n"
+                              "<total type=\"cached\" size=\"%zu\"/>\n"
+                              "<total type=\"large\" size=\"%zu\"/>\n"
+                              "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"
+                              "<total type=\"free\" size=\"%zu\"/>\n"
+                              "<system type=\"current\" size=\"%zu\"/>\n"
+                              "</malloc>\n",
+                              f.small_in_use, f.small_cached, f.runs_in_use, f.vm_blocks,
+                              f.vm_bytes, f.small_free + f.free_pages, f.committed + f.vm_bytes);
   return written < 0 ? -1 : 0;
 }
 
-QUARRY_EXPORT void quarry_slabinfo(int fd) { quarry::print_slabinfo(fd); }
-QUARRY_EXPORT void quarry_buddyinfo(int fd) { quarry::print_buddyinfo(fd); }
-QUARRY_EXPORT void quarry_print_options(int fd) { quarry::os::print_options(fd); }
+QUARRY_EXPORT void quarry_slabinfo(int fd) {
+  quarry::print_slabinfo(fd);
+}
+QUARRY_EXPORT void quarry_buddyinfo(int fd) {
+  quarry::print_buddyinfo(fd);
+}
+QUARRY_EXPORT void quarry_print_options(int fd) {
+  quarry::os::print_options(fd);
+}

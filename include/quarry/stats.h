@@ -6,9 +6,10 @@
 extern "C" {
 #endif
 
-/* The slab caches that have slabs, in the layout of /proc/slabinfo (version 2.1), to a file descriptor.
-   Sizes in bytes, counts in objects, pages or slabs as the header line names them. Allocates nothing;
-   any thread, at any time but from a signal handler. Write errors are ignored. */
+/* The slab caches that have slabs, in the layout of /proc/slabinfo (version 2.1), to a file
+   descriptor. Sizes in bytes, counts in objects, pages or slabs as the header line names them.
+   Allocates nothing; any thread, at any time but from a signal handler. Write errors are ignored.
+ */
 void quarry_slabinfo(int fd);
 
 /* Free blocks of 2^0, 2^1, ... pages, in the layout of /proc/buddyinfo. As quarry_slabinfo. */

@@ -23,13 +23,15 @@ class bitmap {
   void clear(unsigned bit) { words_[bit / 64] &= ~(u64{1} << (bit % 64)); }
 
   void set_all() {
-    for (unsigned w = 0; w < bits_ / 64; w++) words_[w] = ~u64{0};
+    for (unsigned w = 0; w < bits_ / 64; w++)
+      words_[w] = ~u64{0};
     if (bits_ % 64) words_[bits_ / 64] = (u64{1} << (bits_ % 64)) - 1;
   }
 
   unsigned count() const {
     unsigned sum = 0;
-    for (unsigned w = 0; w < words_for(bits_); w++) sum += std::popcount(words_[w]);
+    for (unsigned w = 0; w < words_for(bits_); w++)
+      sum += std::popcount(words_[w]);
     return sum;
   }
 

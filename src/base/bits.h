@@ -7,7 +7,9 @@
 
 namespace quarry {
 
-constexpr bool is_power_of_two(std::size_t n) { return std::has_single_bit(n); }
+constexpr bool is_power_of_two(std::size_t n) {
+  return std::has_single_bit(n);
+}
 
 // `alignment` is a power of two; the result wraps if n is within `alignment` of the type's end.
 constexpr std::size_t align_up(std::size_t n, std::size_t alignment) {
@@ -22,12 +24,18 @@ constexpr std::size_t bytes_to_pages(std::size_t bytes) {
 }
 
 // The largest k with 2^k <= n; n is not 0.
-constexpr unsigned floor_log2(std::size_t n) { return std::bit_width(n) - 1; }
+constexpr unsigned floor_log2(std::size_t n) {
+  return std::bit_width(n) - 1;
+}
 // The smallest k with 2^k >= n; n is not 0.
-constexpr unsigned ceil_log2(std::size_t n) { return std::bit_width(n - 1); }
+constexpr unsigned ceil_log2(std::size_t n) {
+  return std::bit_width(n - 1);
+}
 
 // Buddy order of the smallest block of at least that many pages.
-constexpr unsigned order_of_pages(std::size_t pages) { return ceil_log2(pages); }
+constexpr unsigned order_of_pages(std::size_t pages) {
+  return ceil_log2(pages);
+}
 
 // False where the product does not fit.
 inline bool checked_multiply(std::size_t a, std::size_t b, std::size_t* result) {

@@ -10,7 +10,8 @@ namespace quarry {
 class text {
  public:
   text& operator<<(std::string_view s) {
-    for (char c : s) put(c);
+    for (char c : s)
+      put(c);
     return *this;
   }
   text& operator<<(char c) {

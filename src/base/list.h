@@ -41,7 +41,8 @@ class list {
   template <class visit_fn>
   void for_each(visit_fn visit) const {
     if (empty()) return;
-    for (list_node* node = head_.next; node != &head_; node = node->next) visit(element(node));
+    for (list_node* node = head_.next; node != &head_; node = node->next)
+      visit(element(node));
   }
 
  private:

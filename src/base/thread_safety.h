@@ -1,4 +1,5 @@
-// Clang's thread-safety annotations (clang.llvm.org/docs/ThreadSafetyAnalysis.html); nothing to GCC.
+// Clang's thread-safety annotations (clang.llvm.org/docs/ThreadSafetyAnalysis.html); nothing to
+// GCC.
 #pragma once
 
 #if defined(__clang__)

@@ -27,7 +27,7 @@ inline constexpr std::size_t tib = std::size_t{1} << 40;
 }  // namespace quarry
 
 #define QUARRY_ALWAYS_INLINE __attribute__((always_inline)) inline
-// For variables that other files read. Compiling with -fvisibility=hidden hides definitions only; the
-// reader would go through the global offset table.
+// For variables that other files read. Compiling with -fvisibility=hidden hides definitions only;
+// the reader would go through the global offset table.
 #define QUARRY_HIDDEN __attribute__((visibility("hidden")))
 #define QUARRY_NOINLINE __attribute__((noinline, cold))

@@ -13,7 +13,8 @@ void prepare_fork() QUARRY_NO_ANALYSIS {
   start();
   acquire_reclaim();
   percpu::acquire_all();
-  for (unsigned c = 1; c < class_count; c++) general_caches[c].acquire();
+  for (unsigned c = 1; c < class_count; c++)
+    general_caches[c].acquire();
   acquire_vmalloc();
   normal_zone.acquire();
   os::lock::begin_fork();
@@ -24,7 +25,8 @@ namespace {
 void release_common() QUARRY_NO_ANALYSIS {
   normal_zone.release();
   release_vmalloc();
-  for (unsigned c = class_count - 1; c >= 1; c--) general_caches[c].release();
+  for (unsigned c = class_count - 1; c >= 1; c--)
+    general_caches[c].release();
 }
 
 }  // namespace

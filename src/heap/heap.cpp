@@ -54,7 +54,8 @@ struct large_block {
 [[noreturn]] void report_frame(const void* address, const char* call) {
   page* head = region.frames.page_of(address);
   const std::size_t number = region.frames.number_of(head);
-  while (head > region.frames.map && head->kind == page_kind::none) head--;
+  while (head > region.frames.map && head->kind == page_kind::none)
+    head--;
   const std::size_t distance = number - region.frames.number_of(head);
   if (head->kind == page_kind::run && distance < head->count) {
     os::die(call, address, "inside a block that begins at", region.frames.address_of(head));
@@ -87,7 +88,9 @@ large_block find_large(const void* block, const char* call) {
   os::die(call, block, "not a block of this allocator");
 }
 
-unsigned class_at(const void* block) { return in_frames(block) ? *class_of_frame(block) : 0; }
+unsigned class_at(const void* block) {
+  return in_frames(block) ? *class_of_frame(block) : 0;
+}
 
 void* move_block(void* block, std::size_t old_size, std::size_t size) {
   void* moved = allocate(size);
@@ -97,7 +100,8 @@ void* move_block(void* block, std::size_t old_size, std::size_t size) {
   return moved;
 }
 
-// A run that shrinks gives its last pages back; one that grows takes the next ones if they are free.
+// A run that shrinks gives its last pages back; one that grows takes the next ones if they are
+// free.
 bool resize_run_in_place(page* run, std::size_t size) {
   const std::size_t old_pages = run->count;
   const std::size_t pages = bytes_to_pages(size);
@@ -201,6 +205,8 @@ std::size_t usable_size(const void* block, const char* call) {
   return find_large(block, call).size;
 }
 
-bool trim(std::size_t keep) { return start() && reclaim_everything(keep); }
+bool trim(std::size_t keep) {
+  return start() && reclaim_everything(keep);
+}
 
 }  // namespace quarry

@@ -16,9 +16,10 @@
 
 namespace quarry {
 
-// What the inline paths serve: sizes up to max_table_size, and addresses up to so many bytes from the
-// region's base. Both 0 before start-up, and for good in the fallback mode of the per-CPU layer. Written
-// by start(), last of all; there is no second thread yet, since making one allocates.
+// What the inline paths serve: sizes up to max_table_size, and addresses up to so many bytes from
+// the region's base. Both 0 before start-up, and for good in the fallback mode of the per-CPU
+// layer. Written by start(), last of all; there is no second thread yet, since making one
+// allocates.
 QUARRY_HIDDEN extern std::size_t inline_limit;
 QUARRY_HIDDEN extern std::size_t free_limit;
 
@@ -38,7 +39,8 @@ void* allocate_slow(std::size_t size);
 
 // At least `size` bytes, aligned to 16 (to 8 for sizes up to 8); a unique block for size 0.
 QUARRY_ALWAYS_INLINE void* allocate(std::size_t size) {
-  if (void* object = try_allocate(size)) [[likely]] return object;
+  if (void* object = try_allocate(size)) [[likely]]
+    return object;
   return allocate_slow(size);
 }
 
@@ -52,7 +54,8 @@ QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
   if (offset < free_limit) [[likely]] {
     // Class 0, which is no class, has an array that is always full.
     const unsigned size_class = class_map[offset >> page_shift];
-    if (percpu::sequence::push(size_class, block)) [[likely]] return;
+    if (percpu::sequence::push(size_class, block)) [[likely]]
+      return;
   }
 #endif
   release_slow(block, call);
@@ -74,8 +77,8 @@ std::size_t usable_size(const void* block, const char* call);
 // Gives free memory back to the system, all but `keep` bytes. True if there was any.
 bool trim(std::size_t keep);
 
-// Brings the allocator up, once; allocation does so by itself. False where no address space could be
-// had: every allocation then fails.
+// Brings the allocator up, once; allocation does so by itself. False where no address space could
+// be had: every allocation then fails.
 bool start();
 
 // Around fork(2), in that order: all locks are held between the first and one of the others.

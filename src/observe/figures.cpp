@@ -17,8 +17,7 @@ void add_caches(heap_figures* f) {
     const slab_shape& shape = general_caches[c].shape();
     const std::size_t out = cache.objects_out;
     // Arrays change while we look: never count more in them than is out of the slabs.
-    const std::size_t cached =
-        std::min(out, cache.shared_objects + percpu::figures_of(c).objects);
+    const std::size_t cached = std::min(out, cache.shared_objects + percpu::figures_of(c).objects);
     f->small_in_use += (out - cached) * shape.object_size;
     f->small_cached += cached * shape.object_size;
     f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;

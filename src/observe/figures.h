@@ -1,4 +1,5 @@
-// What the whole heap holds, in bytes. Taken without stopping anybody: exact when nothing else runs.
+// What the whole heap holds, in bytes. Taken without stopping anybody: exact when nothing else
+// runs.
 #pragma once
 
 #include "base/types.h"

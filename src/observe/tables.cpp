@@ -47,7 +47,8 @@ void print_slabinfo(int fd) {
                 "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>"
                 " : tunables <limit> <batchcount> <sharedfactor>"
                 " : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
-  for (unsigned c = 1; c < class_count; c++) print_cache(fd, c);
+  for (unsigned c = 1; c < class_count; c++)
+    print_cache(fd, c);
 }
 
 void print_buddyinfo(int fd) {
@@ -55,7 +56,8 @@ void print_buddyinfo(int fd) {
   const zone_figures zone = normal_zone.figures();
   text line;
   line << "Node 0, zone   Normal ";
-  for (std::size_t blocks : zone.blocks) line.decimal(blocks, 6) << ' ';
+  for (std::size_t blocks : zone.blocks)
+    line.decimal(blocks, 6) << ' ';
   line << '\n';
   os::write_all(fd, line.view());
 }

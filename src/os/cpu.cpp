@@ -40,8 +40,7 @@ bool has_mm_cid() {
 unsigned possible_cpus() {
   // A list of ranges such as "0-3,8-11"; the last number is the highest.
   char line[256];
-  const std::size_t length =
-      read_file("/sys/devices/system/cpu/possible", line, sizeof(line) - 1);
+  const std::size_t length = read_file("/sys/devices/system/cpu/possible", line, sizeof(line) - 1);
   line[length] = 0;
   u64 highest = 0;
   for (const char* s = line; *s; s++) {

@@ -32,7 +32,8 @@ void write_all(int fd, std::string_view bytes) {
 
 u64 parse_decimal(const char* s) {
   u64 n = 0;
-  for (; *s >= '0' && *s <= '9'; s++) n = n * 10 + static_cast<u64>(*s - '0');
+  for (; *s >= '0' && *s <= '9'; s++)
+    n = n * 10 + static_cast<u64>(*s - '0');
   return n;
 }
 

@@ -34,6 +34,8 @@ void lock::acquire_contended() {
   }
 }
 
-void lock::wake() { syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1); }
+void lock::wake() {
+  syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
+}
 
 }  // namespace quarry::os

@@ -2,7 +2,8 @@
 // the three states are those of Drepper, "Futexes Are Tricky", mutex2). All-zero is unlocked.
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
-//   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc -> zone -> region
+//   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc -> zone ->
+//   region
 //
 // fork: the prepare handler takes every lock in that order and then declares itself the owner of
 // them all, so that another library's handler that allocates after ours does not deadlock:
@@ -20,7 +21,8 @@ namespace quarry::os {
 QUARRY_ALWAYS_INLINE uptr this_thread() {
 #if defined(__x86_64__)
   uptr self;
-  asm("mov %%fs:0, %0" : "=r"(self));  // the TCB begins with its own address (psABI, TLS variant II)
+  asm("mov %%fs:0, %0"
+      : "=r"(self));  // the TCB begins with its own address (psABI, TLS variant II)
   return self;
 #else
   return reinterpret_cast<uptr>(__builtin_thread_pointer());
@@ -33,7 +35,7 @@ class QUARRY_CAPABILITY("lock") lock {
   lock(const lock&) = delete;
   lock& operator=(const lock&) = delete;
 
-  void acquire() QUARRY_ACQUIRE() {
+  void acquire() QUARRY_ACQUIRE() QUARRY_NO_ANALYSIS {
     if (is_fork_owner()) return;
     u32 expected = unlocked;
     // Pairs with the release in release(): what the last owner wrote is seen.
@@ -43,14 +45,14 @@ class QUARRY_CAPABILITY("lock") lock {
     }
   }
 
-  bool try_acquire() QUARRY_TRY_ACQUIRE(true) {
+  bool try_acquire() QUARRY_TRY_ACQUIRE(true) QUARRY_NO_ANALYSIS {
     if (is_fork_owner()) return false;
     u32 expected = unlocked;
     return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
                                           std::memory_order_relaxed);
   }
 
-  void release() QUARRY_RELEASE() {
+  void release() QUARRY_RELEASE() QUARRY_NO_ANALYSIS {
     if (is_fork_owner()) return;
     if (state_.exchange(unlocked, std::memory_order_release) == contended) wake();
   }
@@ -69,7 +71,7 @@ class QUARRY_CAPABILITY("lock") lock {
   static bool is_fork_owner() {
     return fork_owner_.load(std::memory_order_relaxed) == this_thread();
   }
-  void acquire_contended();
+  void acquire_contended() QUARRY_NO_ANALYSIS;
   void wake();
 
   std::atomic<u32> state_{unlocked};

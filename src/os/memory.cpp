@@ -33,7 +33,9 @@ std::size_t mapped_pages() {
 
 }  // namespace
 
-void* reserve(std::size_t size) { return map(nullptr, size, PROT_NONE, 0); }
+void* reserve(std::size_t size) {
+  return map(nullptr, size, PROT_NONE, 0);
+}
 
 void release(void* address, std::size_t size) {
   if (size) syscall(SYS_munmap, address, size);
@@ -51,7 +53,9 @@ bool purge(void* address, std::size_t size) {
   return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
 }
 
-void decommit(void* address, std::size_t size) { map(address, size, PROT_NONE, MAP_FIXED); }
+void decommit(void* address, std::size_t size) {
+  map(address, size, PROT_NONE, MAP_FIXED);
+}
 
 bool move_pages(void* from, void* to, std::size_t size) {
   return syscall(SYS_mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,

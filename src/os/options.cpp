@@ -32,8 +32,10 @@ constexpr unsigned option_count = static_cast<unsigned>(option::count);
 constinit unsigned chosen[option_count] = {};
 
 string_view trimmed(string_view s) {
-  while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
-  while (!s.empty() && s.back() == ' ') s.remove_suffix(1);
+  while (!s.empty() && s.front() == ' ')
+    s.remove_prefix(1);
+  while (!s.empty() && s.back() == ' ')
+    s.remove_suffix(1);
   return s;
 }
 
@@ -47,16 +49,23 @@ string_view next_part(string_view* rest, char separator) {
   return part;
 }
 
+// What is quoted of a word in a message: enough to find it.
+string_view shortened(string_view word) {
+  constexpr std::size_t longest = 40;
+  if (word.size() > longest) word.remove_suffix(word.size() - longest);
+  return word;
+}
+
 void bad_value(const description& d, string_view value) {
   text line;
-  line << "quarry: QUARRY_CONF: bad value \"" << value << "\" for \"" << d.name << "\" (can be "
-       << d.values << ")\n";
+  line << "quarry: QUARRY_CONF: bad value \"" << shortened(value) << "\" for \"" << d.name
+       << "\" (can be " << d.values << ")\n";
   write_all(STDERR_FILENO, line.view());
 }
 
 void unknown_option(string_view name) {
   text line;
-  line << "quarry: QUARRY_CONF: unknown option \"" << name << "\"\n";
+  line << "quarry: QUARRY_CONF: unknown option \"" << shortened(name) << "\"\n";
   write_all(STDERR_FILENO, line.view());
 }
 
@@ -110,7 +119,9 @@ void read_options() {
   }
 }
 
-bool is_default(option o) { return chosen[static_cast<unsigned>(o)] == 0; }
+bool is_default(option o) {
+  return chosen[static_cast<unsigned>(o)] == 0;
+}
 
 void print_options(int fd) {
   for (const description& d : descriptions) {

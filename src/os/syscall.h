@@ -1,5 +1,6 @@
 // System calls without libc: no errno, no cancellation point, usable from any thread and at any
-// time, the first instruction of the process included. The result is the kernel's: -errno on failure.
+// time, the first instruction of the process included. The result is the kernel's: -errno on
+// failure.
 #pragma once
 
 #include <sys/syscall.h>

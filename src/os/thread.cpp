@@ -61,8 +61,8 @@ bool bare_thread::start(void (*run)()) {
       reinterpret_cast<uptr>(&control_block[control_block_words / 2]);
   u64 all = ~u64{0}, before = 0;
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all));
-  const long id = clone_thread(stack + stack_size, &alive_,
-                               &control_block[control_block_words / 2], run);
+  const long id =
+      clone_thread(stack + stack_size, &alive_, &control_block[control_block_words / 2], run);
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof(before));
   if (id < 0) alive_.store(0, std::memory_order_release);
   return id >= 0;

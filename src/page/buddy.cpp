@@ -6,9 +6,13 @@ namespace quarry {
 
 namespace {
 
-constexpr unsigned index_of(free_list where) { return static_cast<unsigned>(where); }
+constexpr unsigned index_of(free_list where) {
+  return static_cast<unsigned>(where);
+}
 
-constexpr std::size_t units_of(unsigned order) { return std::size_t{1} << order; }
+constexpr std::size_t units_of(unsigned order) {
+  return std::size_t{1} << order;
+}
 
 }  // namespace
 
@@ -56,8 +60,8 @@ page* buddy::take(unsigned order, std::size_t count, bool* clean) {
   return nullptr;
 }
 
-// Blocks of different ages become one as old as the older: memory that lies unused is not made young
-// again by a busy neighbour. A clean one takes the age of the other.
+// Blocks of different ages become one as old as the older: memory that lies unused is not made
+// young again by a busy neighbour. A clean one takes the age of the other.
 free_list buddy::merged(free_list a, free_list b) const {
   if (a == b || b == free_list::clean) return a;
   return a == free_list::clean ? b : old();
@@ -132,7 +136,8 @@ page* buddy::take_dirty(bool young_too) {
 
 std::size_t buddy::blocks(unsigned order) const {
   std::size_t count = 0;
-  for (const auto& lists : lists_) lists[order].for_each([&](page*) { count++; });
+  for (const auto& lists : lists_)
+    lists[order].for_each([&](page*) { count++; });
   return count;
 }
 

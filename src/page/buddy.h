@@ -1,10 +1,10 @@
 // The buddy allocator (Knowlton 1965; Linux 2.6 mm/page_alloc.c): free blocks of 2^order units,
 // aligned to their size, split on the way down and merged with their buddy on the way up.
 //
-// A free block is clean if all of it is known to read as zero and to take no memory, else dirty. How many
-// of its units were dirty when they were freed is kept with it, for the accounts: exact while blocks
-// merge, a guess (the lower part) once they are split again. Dirty blocks have two ages, so that
-// only what lay unused for a while is given back: see start_period().
+// A free block is clean if all of it is known to read as zero and to take no memory, else dirty.
+// How many of its units were dirty when they were freed is kept with it, for the accounts: exact
+// while blocks merge, a guess (the lower part) once they are split again. Dirty blocks have two
+// ages, so that only what lay unused for a while is given back: see start_period().
 //
 // No lock: the owner's covers it.
 #pragma once
@@ -34,7 +34,9 @@ class buddy {
   bool take_range(std::size_t first, std::size_t count);
 
   // Dirty blocks that are freed from now on are young; those that were young become old.
-  void start_period() { young_ = young_ == free_list::dirty_a ? free_list::dirty_b : free_list::dirty_a; }
+  void start_period() {
+    young_ = young_ == free_list::dirty_a ? free_list::dirty_b : free_list::dirty_a;
+  }
 
   // The largest dirty block, an old one only unless `young_too`; nullptr where there is none.
   page* take_dirty(bool young_too);

@@ -21,9 +21,9 @@ enum class page_kind : u8 {
 struct alignas(cache_line) page {
   list_node link;  // on a free list, or on a list of the block's owner
   page_kind kind;
-  u8 order;   // free_block, cached, slab, vm_area: log2 of the frames
-  u16 tag;    // free_block: its free list; slab: its cache
-  u32 count;  // run: frames; slab: objects not in the index, so in use
+  u8 order;      // free_block, cached, slab, vm_area: log2 of the frames
+  u16 tag;       // free_block: its free list; slab: its cache
+  u32 count;     // run: frames; slab: objects not in the index, so in use
   u64 words[5];  // slab: the first words of the index; vm_area: bytes committed
 };
 static_assert(sizeof(page) == cache_line);

@@ -15,8 +15,12 @@ constexpr unsigned first_index = percpu::index_count - 1 - max_listed_order;
 constexpr std::size_t list_bytes = 128 * kib;
 constexpr unsigned batch = 8;
 
-constexpr unsigned index_of(unsigned order) { return first_index + order; }
-constexpr unsigned order_of(unsigned index) { return index - first_index; }
+constexpr unsigned index_of(unsigned order) {
+  return first_index + order;
+}
+constexpr unsigned order_of(unsigned index) {
+  return index - first_index;
+}
 
 unsigned refill(unsigned order, page** heads, unsigned count) {
   const unsigned taken = normal_zone.allocate_blocks(order, heads, count);
@@ -26,7 +30,8 @@ unsigned refill(unsigned order, page** heads, unsigned count) {
 
 void flush(unsigned order, void** blocks, unsigned count) {
   page* heads[1u << percpu::max_range_order];
-  for (unsigned i = 0; i < count; i++) heads[i] = region.frames.page_of(blocks[i]);
+  for (unsigned i = 0; i < count; i++)
+    heads[i] = region.frames.page_of(blocks[i]);
   normal_zone.free_blocks(order, heads, count);
 }
 
@@ -70,7 +75,8 @@ void start_page_lists() {
 
 page* alloc_pages(unsigned order) {
   bool clean;
-  if (order > max_listed_order) return alloc_run(std::size_t{1} << order, std::size_t{1} << order, &clean);
+  if (order > max_listed_order)
+    return alloc_run(std::size_t{1} << order, std::size_t{1} << order, &clean);
   if (void* block = percpu::pop(index_of(order))) return region.frames.page_of(block);
   return alloc_slow(order);
 }

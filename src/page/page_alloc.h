@@ -20,7 +20,8 @@ void free_pages(page* head, unsigned order);
 // that is to go back to the system.
 void free_pages_to_zone(page* head, unsigned order);
 
-// A run of any number of pages. alignment is in pages, a power of two. nullptr when memory has ended.
+// A run of any number of pages. alignment is in pages, a power of two. nullptr when memory has
+// ended.
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean);
 void free_run(page* head, std::size_t pages, bool clean);
 

@@ -1,5 +1,5 @@
-// Locks: reclaim_lock, taken before any other, is held while memory goes back: one thread does it at
-// a time, and a fork finds no block half way.
+// Locks: reclaim_lock, taken before any other, is held while memory goes back: one thread does it
+// at a time, and a fork finds no block half way.
 #include "page/reclaim.h"
 
 #include "os/lock.h"
@@ -26,11 +26,13 @@ constexpr std::size_t much_pages = 4 * mib >> page_shift;
 constexpr std::size_t much_share = 8;
 
 constinit os::lock reclaim_lock;
-constinit shrink_fn shrink = nullptr;      // written at start-up
-constinit bool may_start_helper = false;   // written at start-up
+constinit shrink_fn shrink = nullptr;     // written at start-up
+constinit bool may_start_helper = false;  // written at start-up
 constinit os::bare_thread helper;
 
-std::size_t pages_to_keep() { return kept_pages + normal_zone.used_pages() / kept_share; }
+std::size_t pages_to_keep() {
+  return kept_pages + normal_zone.used_pages() / kept_share;
+}
 
 bool much_is_free() {
   return normal_zone.dirty_pages() > much_pages + normal_zone.used_pages() / much_share;
@@ -75,8 +77,12 @@ bool reclaim_everything(std::size_t keep) {
   return purged != 0 || normal_zone.used_pages() < used;
 }
 
-void acquire_reclaim() QUARRY_NO_ANALYSIS { reclaim_lock.acquire(); }
-void release_reclaim() QUARRY_NO_ANALYSIS { reclaim_lock.release(); }
+void acquire_reclaim() QUARRY_NO_ANALYSIS {
+  reclaim_lock.acquire();
+}
+void release_reclaim() QUARRY_NO_ANALYSIS {
+  reclaim_lock.release();
+}
 void release_reclaim_in_child() {
   reclaim_lock.reset();
   helper.forget();

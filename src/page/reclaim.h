@@ -1,7 +1,7 @@
 // Giving memory back to the system.
 //
-// Free memory stays with the process while it is likely to be taken again: dirty pages of the zone have
-// to lie unused for a whole period before they are purged. While there is much of it, a helper
+// Free memory stays with the process while it is likely to be taken again: dirty pages of the zone
+// have to lie unused for a whole period before they are purged. While there is much of it, a helper
 // thread (reclaim) ticks; it is started by the free that makes it much, and ends once
 // there is nothing to do, so a small program never has it, and an idle one not for long.
 //
@@ -26,8 +26,8 @@ void start_reclaim(shrink_fn shrink, bool background);
 // is so much free memory that it should go back.
 void reclaim_if_much_is_free();
 
-// Gives back all that can be, now: before a request fails, and for malloc_trim. `keep` bytes of free memory
-// may stay resident. Returns whether any memory became free or went back to the system.
+// Gives back all that can be, now: before a request fails, and for malloc_trim. `keep` bytes of
+// free memory may stay resident. Returns whether any memory became free or went back to the system.
 bool reclaim_everything(std::size_t keep = 0);
 
 // For the fork handlers. In the child the helper does not exist, and is started when needed.

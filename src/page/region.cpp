@@ -18,15 +18,14 @@ constexpr std::size_t map_step = 16 * 1024;
 constexpr std::size_t smallest_region = 8 * mib;
 
 struct sizes {
-  std::size_t frames;     // bytes
-  std::size_t vm;         // bytes
-  std::size_t alignment;  // of the frames' base, so that a block's natural alignment is its address's
+  std::size_t frames;  // bytes
+  std::size_t vm;      // bytes
+  std::size_t
+      alignment;  // of the frames' base, so that a block's natural alignment is its address's
 
   std::size_t class_map() const { return align_up(frames >> page_shift, page_size); }
   std::size_t mem_map() const { return (frames >> page_shift) * sizeof(page); }
-  std::size_t vm_map() const {
-    return align_up((vm >> vm_unit_shift) * sizeof(page), page_size);
-  }
+  std::size_t vm_map() const { return align_up((vm >> vm_unit_shift) * sizeof(page), page_size); }
   std::size_t maps() const { return class_map() + mem_map() + vm_map(); }
 };
 
@@ -39,8 +38,8 @@ sizes sizes_for(std::size_t frames, std::size_t vm) {
   return {frames, align_down(vm, vm_unit), alignment};
 }
 
-// The sizes to try first. Under RLIMIT_AS the program needs room beside the heap, for its stacks and
-// libraries: a quarter of what is left.
+// The sizes to try first. Under RLIMIT_AS the program needs room beside the heap, for its stacks
+// and libraries: a quarter of what is left.
 sizes wanted_sizes() {
   const std::size_t left = os::address_space_left();
   if (left != SIZE_MAX) return sizes_for(left / 16 * 11, left / 16);
@@ -81,7 +80,8 @@ bool commit_map(frame_space* space, std::size_t units) {
   const std::size_t mapped = std::min(align_up(units, map_step), space->total);
   const auto bytes_of = [](std::size_t n) { return align_up(n * sizeof(page), page_size); };
   const std::size_t done = bytes_of(space->mapped);
-  if (!os::commit(reinterpret_cast<char*>(space->map) + done, bytes_of(mapped) - done)) return false;
+  if (!os::commit(reinterpret_cast<char*>(space->map) + done, bytes_of(mapped) - done))
+    return false;
   if (space == &region.frames) {
     const std::size_t classes = align_up(space->mapped, page_size);
     const std::size_t end = align_up(mapped, page_size);

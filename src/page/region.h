@@ -3,9 +3,9 @@
 //   per-CPU areas | class map | mem_map | vmalloc map | frames (ZONE_NORMAL) | vmalloc area
 //
 // The class map has a byte per frame that free() reads first: the size class of the slab that the
-// frame belongs to, 0 for everything else; all of it can be read from the start. mem_map has a page per
-// frame. It all is reserved at start-up and committed as it is needed; the pages of frames below
-// `committed` can be read.
+// frame belongs to, 0 for everything else; all of it can be read from the start. mem_map has a page
+// per frame. It all is reserved at start-up and committed as it is needed; the pages of frames
+// below `committed` can be read.
 #pragma once
 
 #include <atomic>
@@ -17,11 +17,12 @@ namespace quarry {
 
 // Address space cut into equal units, each with its entry in a map.
 struct frame_space {
-  char* base;        // written at start-up
-  page* map;         // written at start-up
-  std::size_t total; // units reserved, written at start-up
-  std::size_t mapped;  // units whose map entries are committed; under the lock of the owning allocator
-  unsigned shift;    // log2 of a unit's bytes
+  char* base;         // written at start-up
+  page* map;          // written at start-up
+  std::size_t total;  // units reserved, written at start-up
+  std::size_t
+      mapped;      // units whose map entries are committed; under the lock of the owning allocator
+  unsigned shift;  // log2 of a unit's bytes
 
   page* page_at(std::size_t number) const { return map + number; }
   std::size_t number_of(const page* p) const { return static_cast<std::size_t>(p - map); }
@@ -35,11 +36,12 @@ struct frame_space {
 };
 
 struct region_layout {
-  std::atomic<std::size_t> committed;  // bytes from the base; grows under the zone's lock, after the
-                                       // map entries of the new frames
-  frame_space frames;   // units of a page
-  frame_space vm_units; // units of vm_unit bytes
-  std::size_t alignment;  // of the frames' base, in bytes; a block is aligned to its size up to this
+  std::atomic<std::size_t> committed;  // bytes from the base; grows under the zone's lock, after
+                                       // the map entries of the new frames
+  frame_space frames;    // units of a page
+  frame_space vm_units;  // units of vm_unit bytes
+  std::size_t
+      alignment;  // of the frames' base, in bytes; a block is aligned to its size up to this
   void* cpu_areas;
   unsigned cpus;
 };
@@ -52,13 +54,13 @@ inline constexpr unsigned max_order = 18;
 
 QUARRY_HIDDEN extern region_layout region;
 
-// Where the frames begin, and their class map; written at start-up. By themselves, since every free()
-// reads them and a field of a struct costs an instruction to address.
+// Where the frames begin, and their class map; written at start-up. By themselves, since every
+// free() reads them and a field of a struct costs an instruction to address.
 QUARRY_HIDDEN extern char* frames_base;
 QUARRY_HIDDEN extern u8* class_map;
 
-// Reserves the region: the larger of 1 TiB and four times physical memory, less where RLIMIT_AS or the
-// address space says so. False where not even a small one can be had. Once.
+// Reserves the region: the larger of 1 TiB and four times physical memory, less where RLIMIT_AS or
+// the address space says so. False where not even a small one can be had. Once.
 bool reserve_region(unsigned cpus, std::size_t cpu_areas_size);
 
 // Commits the map entries of units [0, units). Under the lock of the space's allocator.
@@ -71,8 +73,8 @@ inline bool in_frames(const void* address) {
 }
 
 inline u8* class_of_frame(const void* address) {
-  return class_map + (static_cast<std::size_t>(static_cast<const char*>(address) -
-                                                      frames_base) >> page_shift);
+  return class_map +
+         (static_cast<std::size_t>(static_cast<const char*>(address) - frames_base) >> page_shift);
 }
 
 }  // namespace quarry

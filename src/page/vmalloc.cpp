@@ -1,5 +1,5 @@
-// Lock: vm_lock covers the slots' buddy allocator and the figures. A block's own map entry belongs to
-// whoever owns the block.
+// Lock: vm_lock covers the slots' buddy allocator and the figures. A block's own map entry belongs
+// to whoever owns the block.
 #include "page/vmalloc.h"
 
 #include <algorithm>
@@ -21,7 +21,9 @@ constinit os::lock vm_lock;
 constinit buddy slots QUARRY_GUARDED_BY(vm_lock){&region.vm_units};
 constinit vm_figures in_use QUARRY_GUARDED_BY(vm_lock){};
 
-std::size_t slot_size(const page* block) { return vm_unit << block->order; }
+std::size_t slot_size(const page* block) {
+  return vm_unit << block->order;
+}
 
 page* take_slot(unsigned order) QUARRY_REQUIRES(vm_lock) {
   bool clean;
@@ -110,7 +112,9 @@ void* shrink_block(page* block, std::size_t bytes) {
 
 }  // namespace
 
-std::size_t vm_size(const page* block) { return block->words[committed_word]; }
+std::size_t vm_size(const page* block) {
+  return block->words[committed_word];
+}
 
 void* vm_allocate(std::size_t bytes) {
   page* block = reserve_slot(bytes);
@@ -131,8 +135,8 @@ void* vm_adopt(void* run, std::size_t run_bytes, std::size_t bytes) {
 page* vm_block(const void* address) {
   page* block = region.vm_units.page_of(address);
   if (region.vm_units.number_of(block) >= region.vm_units.mapped) return nullptr;
-  const bool begins = block->kind == page_kind::vm_area &&
-                      region.vm_units.address_of(block) == address;
+  const bool begins =
+      block->kind == page_kind::vm_area && region.vm_units.address_of(block) == address;
   return begins ? block : nullptr;
 }
 
@@ -172,7 +176,11 @@ vm_figures vm_in_use() {
   return in_use;
 }
 
-void acquire_vmalloc() QUARRY_NO_ANALYSIS { vm_lock.acquire(); }
-void release_vmalloc() QUARRY_NO_ANALYSIS { vm_lock.release(); }
+void acquire_vmalloc() QUARRY_NO_ANALYSIS {
+  vm_lock.acquire();
+}
+void release_vmalloc() QUARRY_NO_ANALYSIS {
+  vm_lock.release();
+}
 
 }  // namespace quarry

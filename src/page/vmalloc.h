@@ -1,7 +1,7 @@
 // vmalloc: blocks with a mapping of their own, in the vmalloc area of the region. A block lies in a
-// slot of address space at least twice its size when it is made, so that growing is mostly a matter of
-// committing more; when the slot is full its pages move to a larger one without being copied. At least
-// one page behind each block stays without access.
+// slot of address space at least twice its size when it is made, so that growing is mostly a matter
+// of committing more; when the slot is full its pages move to a larger one without being copied. At
+// least one page behind each block stays without access.
 #pragma once
 
 #include "page/region.h"
@@ -11,8 +11,8 @@ namespace quarry {
 // A zeroed block of at least `bytes`. nullptr when memory or address space has ended.
 void* vm_allocate(std::size_t bytes);
 
-// Moves the contents of a run of frames into a block of at least `bytes` > the run's size. The run's
-// frames stay the caller's and read as zero. nullptr, and nothing has happened, where that is
+// Moves the contents of a run of frames into a block of at least `bytes` > the run's size. The
+// run's frames stay the caller's and read as zero. nullptr, and nothing has happened, where that is
 // not possible.
 void* vm_adopt(void* run, std::size_t run_bytes, std::size_t bytes);
 
@@ -23,8 +23,8 @@ void* vm_block_around(const void* address);
 
 std::size_t vm_size(const page* block);
 
-// Grows or shrinks the block, moving it if it must. Returns where it is now, or nullptr (and the block
-// is as it was) when memory has ended.
+// Grows or shrinks the block, moving it if it must. Returns where it is now, or nullptr (and the
+// block is as it was) when memory has ended.
 void* vm_resize(page* block, std::size_t bytes);
 
 void vm_free(page* block);

@@ -60,10 +60,9 @@ bool zone::commit_to(std::size_t end) {
 bool zone::grow(unsigned order) {
   const std::size_t begin = committed_pages();
   const std::size_t block = std::size_t{1} << order;
-  const std::size_t needed =
-      align_up(align_up(begin, block) + block, smallest_step >> page_shift);
-  const std::size_t generous =
-      align_up(begin + std::max(begin / 8, smallest_step >> page_shift), smallest_step >> page_shift);
+  const std::size_t needed = align_up(align_up(begin, block) + block, smallest_step >> page_shift);
+  const std::size_t generous = align_up(begin + std::max(begin / 8, smallest_step >> page_shift),
+                                        smallest_step >> page_shift);
   if (generous > needed && commit_to(generous)) return true;
   return commit_to(needed) || commit_to(align_up(begin, block) + block);
 }
@@ -76,7 +75,8 @@ page* zone::take(unsigned order, std::size_t pages, bool* clean) {
 
 page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean) {
   const std::size_t block = std::max(pages, alignment);
-  if (block > std::size_t{1} << max_order || alignment << page_shift > region.alignment) return nullptr;
+  if (block > std::size_t{1} << max_order || alignment << page_shift > region.alignment)
+    return nullptr;
   const unsigned order = order_of_pages(block);
   os::lock_guard guard(lock_);
   page* head = take(order, pages, clean);
@@ -88,7 +88,8 @@ unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count) {
   os::lock_guard guard(lock_);
   unsigned taken = 0;
   bool clean;
-  while (taken < count && (heads[taken] = take(order, std::size_t{1} << order, &clean))) taken++;
+  while (taken < count && (heads[taken] = take(order, std::size_t{1} << order, &clean)))
+    taken++;
   publish_figures();
   return taken;
 }
@@ -106,7 +107,8 @@ void zone::free(page* head, std::size_t pages, bool clean) {
 
 void zone::free_blocks(unsigned order, page* const* heads, unsigned count) {
   os::lock_guard guard(lock_);
-  for (unsigned i = 0; i < count; i++) give(heads[i], std::size_t{1} << order, false);
+  for (unsigned i = 0; i < count; i++)
+    give(heads[i], std::size_t{1} << order, false);
   publish_figures();
 }
 
@@ -154,7 +156,8 @@ zone_figures zone::figures() {
   f.committed_pages = committed_pages();
   f.free_pages = buddy_.free_units() + isolated_;
   f.dirty_pages = buddy_.dirty_units();
-  for (unsigned order = 0; order <= max_order; order++) f.blocks[order] = buddy_.blocks(order);
+  for (unsigned order = 0; order <= max_order; order++)
+    f.blocks[order] = buddy_.blocks(order);
   return f;
 }
 

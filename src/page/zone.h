@@ -17,8 +17,8 @@ struct zone_figures {
 class zone {
  public:
   // A run of `pages` pages whose first is a multiple of `alignment` pages (a power of two).
-  // nullptr for more than 2^max_order pages or the region's own alignment, and where the region or the system has no more. `clean`: it reads as zero.
-  // The head's kind is the caller's to set.
+  // nullptr for more than 2^max_order pages or the region's own alignment, and where the region or
+  // the system has no more. `clean`: it reads as zero. The head's kind is the caller's to set.
   page* allocate(std::size_t pages, std::size_t alignment, bool* clean) QUARRY_EXCLUDES(lock_);
 
   // Up to `count` blocks of 2^order pages under one locking. Returns how many.
@@ -56,8 +56,8 @@ class zone {
   os::lock lock_;
   buddy buddy_ QUARRY_GUARDED_BY(lock_){&region.frames};
   std::size_t isolated_ QUARRY_GUARDED_BY(lock_) = 0;  // pages being purged: on no list, in no use
-  std::atomic<std::size_t> used_{0};   // written under lock_, read anywhere
-  std::atomic<std::size_t> dirty_{0};  // written under lock_, read anywhere
+  std::atomic<std::size_t> used_{0};                   // written under lock_, read anywhere
+  std::atomic<std::size_t> dirty_{0};                  // written under lock_, read anywhere
 };
 
 QUARRY_HIDDEN extern zone normal_zone;

@@ -6,15 +6,17 @@
 //   slots         ranges of pointers, handed to the headers as their arrays grow
 //
 // A range begins with a slot that is always null, so a pop that finds null has found the bottom and
-// needs no second bound. An all-zero header has its top at slot 0 (header 0, never used, so null) and
-// its end no higher: empty for a pop and full for a push. An untouched area needs no initialisation.
+// needs no second bound. An all-zero header has its top at slot 0 (header 0, never used, so null)
+// and its end no higher: empty for a pop and full for a push. An untouched area needs no
+// initialisation.
 //
 // Who may write what:
 //   header.top         threads on the CPU, by the commit of a sequence; in fallback under the lock
-//   header, whole      under the lock. Nonzero -> 0: a sequence on the CPU, or from anywhere by an atomic
+//   header, whole      under the lock. Nonzero -> 0: a sequence on the CPU, or from anywhere by an
+//   atomic
 //                      exchange and then restart_sequences(). 0 -> nonzero: publish_header()
-//   slots of an array  threads on the CPU above the top, before the commit that makes them part of it
-//   control            whoever holds its lock
+//   slots of an array  threads on the CPU above the top, before the commit that makes them part of
+//   it control            whoever holds its lock
 #pragma once
 
 #include <atomic>
@@ -41,10 +43,11 @@ inline constexpr unsigned max_range_order = 10;
 
 struct control {
   os::lock lock;
-  u32 next_slot QUARRY_GUARDED_BY(lock);      // the first that was never handed out, 0 for none yet
-  u64 cached_limit QUARRY_GUARDED_BY(lock);   // bytes that the arrays hold when all are full
-  u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(lock);  // chained through their first slots
-  u16 seen_top[index_count] QUARRY_GUARDED_BY(lock);      // at the last drain of idle arrays
+  u32 next_slot QUARRY_GUARDED_BY(lock);     // the first that was never handed out, 0 for none yet
+  u64 cached_limit QUARRY_GUARDED_BY(lock);  // bytes that the arrays hold when all are full
+  u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(
+      lock);                                          // chained through their first slots
+  u16 seen_top[index_count] QUARRY_GUARDED_BY(lock);  // at the last drain of idle arrays
 };
 
 struct area {
@@ -56,13 +59,13 @@ inline constexpr unsigned first_slot = (sizeof(area) + sizeof(void*) - 1) / size
 inline constexpr unsigned slot_count = area_size / sizeof(void*);
 static_assert(slot_count - 1 <= UINT16_MAX);
 
-// Written once at start-up, before the first array exists. The three that every operation reads stand
-// by themselves: a field of a struct costs an instruction to address.
-QUARRY_HIDDEN extern char* area_base;               // area 0; the others follow
-QUARRY_HIDDEN extern std::ptrdiff_t rseq_cs;        // os::rseq_location
-QUARRY_HIDDEN extern std::ptrdiff_t rseq_index;     // likewise
-QUARRY_HIDDEN extern unsigned area_count;           // CPUs
-QUARRY_HIDDEN extern bool use_sequences;            // else every operation takes the area's lock
+// Written once at start-up, before the first array exists. The three that every operation reads
+// stand by themselves: a field of a struct costs an instruction to address.
+QUARRY_HIDDEN extern char* area_base;            // area 0; the others follow
+QUARRY_HIDDEN extern std::ptrdiff_t rseq_cs;     // os::rseq_location
+QUARRY_HIDDEN extern std::ptrdiff_t rseq_index;  // likewise
+QUARRY_HIDDEN extern unsigned area_count;        // CPUs
+QUARRY_HIDDEN extern bool use_sequences;         // else every operation takes the area's lock
 
 QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
   return reinterpret_cast<area*>(area_base + (std::size_t{cpu} << area_shift));
@@ -72,6 +75,8 @@ inline header* fields_of(area* a, unsigned index) {
   return reinterpret_cast<header*>(&a->headers[index]);
 }
 
-QUARRY_ALWAYS_INLINE void** slots_of(area* a) { return reinterpret_cast<void**>(a); }
+QUARRY_ALWAYS_INLINE void** slots_of(area* a) {
+  return reinterpret_cast<void**>(a);
+}
 
 }  // namespace quarry::percpu

@@ -39,16 +39,24 @@ unsigned first_range_order(const description& d) {
   return std::min(wanted, ceil_log2(d.limit + 1u));
 }
 
-header unpack(u64 word) { return std::bit_cast<header>(word); }
-u64 pack(header h) { return std::bit_cast<u64>(h); }
+header unpack(u64 word) {
+  return std::bit_cast<header>(word);
+}
+u64 pack(header h) {
+  return std::bit_cast<u64>(h);
+}
 
-unsigned capacity_of(header h) { return h.end - h.bottom; }
+unsigned capacity_of(header h) {
+  return h.end - h.bottom;
+}
 // Of the range that the array lies in: the limit may leave the end of it unused.
-unsigned order_of(header h) { return ceil_log2(capacity_of(h) + 1); }
+unsigned order_of(header h) {
+  return ceil_log2(capacity_of(h) + 1);
+}
 
-// An array grows when its class misses often: the larger it is, the more misses it takes. Blocks above
-// 32 KiB have no array at all until they have missed a few times, since a large block that is used once
-// and then kept in an array is memory lost to everybody else.
+// An array grows when its class misses often: the larger it is, the more misses it takes. Blocks
+// above 32 KiB have no array at all until they have missed a few times, since a large block that is
+// used once and then kept in an array is memory lost to everybody else.
 constexpr u32 large_object = 32 * kib;
 constexpr unsigned misses_for_large = 8;
 
@@ -59,30 +67,29 @@ unsigned misses_to_grow(const description& d, header h) {
 
 // The first slot of a free range, 0 if the area has no room for one.
 unsigned take_range(area* a, unsigned order) QUARRY_REQUIRES(a->control.lock) {
-  control& c = a->control;
-  if (unsigned slot = c.free_ranges[order]) {
-    c.free_ranges[order] = static_cast<u16>(reinterpret_cast<uptr>(slots_of(a)[slot]));
+  if (unsigned slot = a->control.free_ranges[order]) {
+    a->control.free_ranges[order] = static_cast<u16>(reinterpret_cast<uptr>(slots_of(a)[slot]));
     slots_of(a)[slot] = nullptr;
     return slot;
   }
-  if (!c.next_slot) c.next_slot = first_slot;
-  if (c.next_slot + (1u << order) > slot_count) return 0;
-  const unsigned slot = c.next_slot;
-  c.next_slot += 1u << order;
+  if (!a->control.next_slot) a->control.next_slot = first_slot;
+  if (a->control.next_slot + (1u << order) > slot_count) return 0;
+  const unsigned slot = a->control.next_slot;
+  a->control.next_slot += 1u << order;
   return slot;
 }
 
 void give_range(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
-  control& c = a->control;
-  c.cached_limit -= u64{descriptions[index].bytes} * capacity_of(h);
+  a->control.cached_limit -= u64{descriptions[index].bytes} * capacity_of(h);
   const unsigned order = order_of(h);
-  slots_of(a)[h.bottom] = reinterpret_cast<void*>(static_cast<uptr>(c.free_ranges[order]));
-  c.free_ranges[order] = h.bottom;
+  slots_of(a)[h.bottom] = reinterpret_cast<void*>(static_cast<uptr>(a->control.free_ranges[order]));
+  a->control.free_ranges[order] = h.bottom;
 }
 
 void note_cpu(unsigned cpu) {
   unsigned seen = cpus_seen.load(std::memory_order_relaxed);
-  while (seen <= cpu && !cpus_seen.compare_exchange_weak(seen, cpu + 1, std::memory_order_relaxed)) {
+  while (seen <= cpu &&
+         !cpus_seen.compare_exchange_weak(seen, cpu + 1, std::memory_order_relaxed)) {
   }
 }
 
@@ -104,9 +111,9 @@ bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
   return true;
 }
 
-// Sets a header that is 0, from any CPU. A push reads the top, then the end: it must not see the 0 of
-// before as the one and the new value as the other. So the end stays 0 (full) until every sequence
-// that may have read the old top has started again.
+// Sets a header that is 0, from any CPU. A push reads the top, then the end: it must not see the 0
+// of before as the one and the new value as the other. So the end stays 0 (full) until every
+// sequence that may have read the old top has started again.
 void publish_header(area* a, unsigned index, header h) {
   const u16 end = h.end;
   if (use_sequences) {
@@ -119,7 +126,9 @@ void publish_header(area* a, unsigned index, header h) {
 }
 
 // False where the system has come to refuse (a seccomp filter): arrays then stay as they are.
-bool can_restart() { return !use_sequences || os::restart_sequences(); }
+bool can_restart() {
+  return !use_sequences || os::restart_sequences();
+}
 
 bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
   const description& d = descriptions[index];
@@ -130,8 +139,8 @@ bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lo
   return growth != 0 && a->control.cached_limit + growth <= byte_budget;
 }
 
-// Moves the array, whose header `old` the caller has taken, to a range of the next order. Returns the
-// new header, or the old one where the area has no more room.
+// Moves the array, whose header `old` the caller has taken, to a range of the next order. Returns
+// the new header, or the old one where the area has no more room.
 header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->control.lock) {
   const description& d = descriptions[index];
   const unsigned order = old.end ? order_of(old) + 1 : first_range_order(d);
@@ -143,8 +152,8 @@ header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->contro
   if (old.end) give_range(a, index, old);
   const unsigned capacity = std::min<unsigned>(d.limit, (1u << order) - 1);
   a->control.cached_limit += u64{d.bytes} * capacity;
-  return {static_cast<u16>(slot + count), static_cast<u16>(slot + capacity),
-          static_cast<u16>(slot), 0};
+  return {static_cast<u16>(slot + count), static_cast<u16>(slot + capacity), static_cast<u16>(slot),
+          0};
 }
 
 // Takes the headers that are to be drained, all at once, and waits until no sequence is under way
@@ -210,7 +219,9 @@ void declare(unsigned index, std::size_t bytes, unsigned limit) {
                          static_cast<u16>(std::min(limit, (1u << max_range_order) - 1))};
 }
 
-unsigned limit_of(unsigned index) { return descriptions[index].limit; }
+unsigned limit_of(unsigned index) {
+  return descriptions[index].limit;
+}
 
 unsigned pop_batch(unsigned index, void** objects, unsigned count) {
 #if QUARRY_HAS_SEQUENCES
@@ -245,7 +256,8 @@ unsigned grow(unsigned index) {
 void drain(bool idle_only, release_fn release) {
   if (!can_restart()) return;
   const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
-  for (unsigned cpu = 0; cpu < cpus; cpu++) drain_area(area_of(cpu), idle_only, release);
+  for (unsigned cpu = 0; cpu < cpus; cpu++)
+    drain_area(area_of(cpu), idle_only, release);
 }
 
 array_figures figures_of(unsigned index) {
@@ -263,18 +275,21 @@ array_figures figures_of(unsigned index) {
 void acquire_all() {
   // In fallback every operation takes a lock; else just what makes and empties arrays.
   cpus_locked = use_sequences ? cpus_seen.load(std::memory_order_relaxed) : area_count;
-  for (unsigned cpu = 0; cpu < cpus_locked; cpu++) area_of(cpu)->control.lock.acquire();
+  for (unsigned cpu = 0; cpu < cpus_locked; cpu++)
+    area_of(cpu)->control.lock.acquire();
 }
 
 void release_all() {
-  for (unsigned cpu = 0; cpu < cpus_locked; cpu++) area_of(cpu)->control.lock.release();
+  for (unsigned cpu = 0; cpu < cpus_locked; cpu++)
+    area_of(cpu)->control.lock.release();
 }
 
 void release_all_in_child() {
   // A CPU whose first array came up after acquire_all may have left its lock taken by a thread
   // that the child does not have. What that thread was about to do there is at worst undone.
-  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
-  for (unsigned cpu = 0; cpu < cpus; cpu++) area_of(cpu)->control.lock.reset();
+  const unsigned cpus = std::max(cpus_locked, cpus_seen.load(std::memory_order_relaxed));
+  for (unsigned cpu = 0; cpu < cpus; cpu++)
+    area_of(cpu)->control.lock.reset();
 }
 
 }  // namespace quarry::percpu

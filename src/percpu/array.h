@@ -16,7 +16,9 @@
 namespace quarry::percpu {
 
 // Address space that start() needs for `cpus` CPUs.
-constexpr std::size_t areas_size(unsigned cpus) { return std::size_t{cpus} << area_shift; }
+constexpr std::size_t areas_size(unsigned cpus) {
+  return std::size_t{cpus} << area_shift;
+}
 
 // Once, before anything else. `memory` is committed, zero and page-aligned. Sequences are used
 // where they are allowed, glibc has registered an rseq area, and running ones can be restarted from
@@ -48,9 +50,9 @@ inline bool push(unsigned index, void* object) {
   return locked::push_batch(index, &object, 1);
 }
 
-// To be called when this CPU's array was found empty or full: gives it its first slots, or twice the
-// room if it has missed often, up to its limit and within the CPU's byte budget. Returns the capacity in
-// objects, 0 if there is no array (yet), 1 if that is not known.
+// To be called when this CPU's array was found empty or full: gives it its first slots, or twice
+// the room if it has missed often, up to its limit and within the CPU's byte budget. Returns the
+// capacity in objects, 0 if there is no array (yet), 1 if that is not known.
 unsigned grow(unsigned index);
 
 // The most objects that an array of this index may hold.

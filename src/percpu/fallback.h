@@ -18,7 +18,8 @@ inline unsigned pop_batch(unsigned index, void** objects, unsigned count) {
   os::lock_guard guard(a->control.lock);
   header* h = fields_of(a, index);
   unsigned taken = 0;
-  while (taken < count && slots_of(a)[h->top]) objects[taken++] = slots_of(a)[h->top--];
+  while (taken < count && slots_of(a)[h->top])
+    objects[taken++] = slots_of(a)[h->top--];
   return taken;
 }
 
@@ -28,7 +29,8 @@ inline unsigned push_batch(unsigned index, void* const* objects, unsigned count)
   os::lock_guard guard(a->control.lock);
   header* h = fields_of(a, index);
   unsigned added = 0;
-  while (added < count && h->top < h->end) slots_of(a)[++h->top] = objects[added++];
+  while (added < count && h->top < h->end)
+    slots_of(a)[++h->top] = objects[added++];
   return added;
 }
 

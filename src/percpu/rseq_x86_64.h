@@ -1,39 +1,40 @@
 // Restartable sequences over the per-CPU area, x86-64.
 //
 // Each sequence names itself in the thread's rseq area (the store to rseq_cs before label 1), reads
-// which CPU it is on, and ends in one store, the commit. If the kernel preempts, migrates or signals
-// the thread between labels 1 and 2 it resumes at the abort handler, which starts again from the
-// beginning: nothing before the commit may matter, and inputs must survive (early-clobber outputs).
-// A sequence that finds nothing to do leaves without a commit: a header that is 0 may be set from
-// another CPU at any time (publish_header).
+// which CPU it is on, and ends in one store, the commit. If the kernel preempts, migrates or
+// signals the thread between labels 1 and 2 it resumes at the abort handler, which starts again
+// from the beginning: nothing before the commit may matter, and inputs must survive (early-clobber
+// outputs). A sequence that finds nothing to do leaves without a commit: a header that is 0 may be
+// set from another CPU at any time (publish_header).
 //
 // The ABI: linux/rseq.h (struct rseq_cs: version, flags, start, length, abort address, 32-byte
 // aligned); the four bytes before the abort handler are the signature that glibc registered,
-// 0x53053053, here as the operand of an undefined instruction (sys/rseq.h, x86).
+// 0x53053053, here as the operand of an undefined instruction (sys/rseq.h, x86). The section flag
+// "?" puts both sections into the group of the function's own, so that they go where it goes.
 #pragma once
 
 #include "percpu/area.h"
 
-#define QUARRY_RSEQ_BEGIN                                     \
-  ".pushsection __rseq_cs, \"aw\"\n"                          \
-  ".balign 32\n"                                              \
-  "9: .long 0, 0\n"                                           \
-  ".quad 1f, 2f - 1f, 4f\n"                                   \
-  ".popsection\n"                                             \
-  ".pushsection __rseq_failure, \"ax\"\n"                     \
-  ".byte 0x0f, 0xb9, 0x3d\n"                                  \
-  ".long 0x53053053\n"                                        \
-  "4: jmp 0f\n"                                               \
-  ".popsection\n"                                             \
-  "0: leaq 9b(%%rip), %[area]\n"                              \
-  "movq %[area], %%fs:(%[cs])\n"                              \
+#define QUARRY_RSEQ_BEGIN                  \
+  ".pushsection __rseq_cs, \"aw?\"\n"      \
+  ".balign 32\n"                           \
+  "9: .long 0, 0\n"                        \
+  ".quad 1f, 2f - 1f, 4f\n"                \
+  ".popsection\n"                          \
+  ".pushsection __rseq_failure, \"ax?\"\n" \
+  ".byte 0x0f, 0xb9, 0x3d\n"               \
+  ".long 0x53053053\n"                     \
+  "4: jmp 0f\n"                            \
+  ".popsection\n"                          \
+  "0: leaq 9b(%%rip), %[area]\n"           \
+  "movq %[area], %%fs:(%[cs])\n"           \
   "1: movl %%fs:(%[cpu]), %k[area]\n"
 
-#define QUARRY_RSEQ_AREA          \
-  "shlq %[shift], %[area]\n"      \
+#define QUARRY_RSEQ_AREA     \
+  "shlq %[shift], %[area]\n" \
   "addq %[base], %[area]\n"
 
-#define QUARRY_RSEQ_INPUTS                                                                  \
+#define QUARRY_RSEQ_INPUTS \
   [cs] "r"(rseq_cs), [cpu] "r"(rseq_index), [base] "m"(area_base), [shift] "i"(area_shift)
 
 namespace quarry::percpu::sequence {

@@ -117,7 +117,8 @@ unsigned kmem_cache::take_batch(void** objects, unsigned count, bool* clean) {
 
 page* kmem_cache::new_slab(bool* clean) {
   bool run_is_clean = false;
-  page* head = shape_.single ? alloc_run(shape_.pages, 1, &run_is_clean) : alloc_pages(shape_.order);
+  page* head =
+      shape_.single ? alloc_run(shape_.pages, 1, &run_is_clean) : alloc_pages(shape_.order);
   if (!head) return nullptr;
   populate_slab(head, shape_, number_, static_cast<u8>(number_));
   if (clean) *clean = run_is_clean;
@@ -155,8 +156,7 @@ void kmem_cache::give_batch(void** objects, unsigned count, bool share) {
   bool surplus;
   {
     os::lock_guard guard(lock_);
-    const unsigned shared =
-        share ? std::min<unsigned>(count, shared_limit_ - shared_count_) : 0;
+    const unsigned shared = share ? std::min<unsigned>(count, shared_limit_ - shared_count_) : 0;
     std::copy_n(objects, shared, shared_ + shared_count_);
     shared_count_ = static_cast<u16>(shared_count_ + shared);
     wrong = return_to_slabs(objects + shared, count - shared);
@@ -221,9 +221,11 @@ std::size_t kmem_cache::check(const void* object, const char* call) {
 void kmem_cache::report(const void* object, const char* call) {
   page* slab = slab_of(object, shape_);
   // A single object's slab begins at the last frame before the address that is no tail.
-  while (shape_.single && slab->kind == page_kind::none) slab--;
+  while (shape_.single && slab->kind == page_kind::none)
+    slab--;
   const object_place place = place_of(slab, shape_, number_, object);
-  const char* begin = region.frames.address_of(slab) + std::size_t{place.number} * shape_.object_size;
+  const char* begin =
+      region.frames.address_of(slab) + std::size_t{place.number} * shape_.object_size;
   switch (place.error) {
     case object_error::inside_object:
       os::die(call, object, "inside a block that begins at", begin);
@@ -246,7 +248,8 @@ namespace {
 // The general caches' shared arrays, one behind the other.
 constexpr std::size_t shared_total = [] {
   std::size_t total = 0;
-  for (unsigned c = 1; c < class_count; c++) total += shared_limit_for(bytes_of_class(c));
+  for (unsigned c = 1; c < class_count; c++)
+    total += shared_limit_for(bytes_of_class(c));
   return total;
 }();
 constinit void* shared_storage[shared_total]{};
@@ -267,7 +270,8 @@ void start_general_caches() {
 
 void shrink_all(bool idle_only) {
   percpu::drain(idle_only, release_drained);
-  for (unsigned c = 1; c < class_count; c++) general_caches[c].shrink(idle_only);
+  for (unsigned c = 1; c < class_count; c++)
+    general_caches[c].shrink(idle_only);
 }
 
 }  // namespace quarry

@@ -1,8 +1,8 @@
 // kmem_cache: the slabs of one kind of object and the shared array in front of them. The per-CPU
 // arrays (percpu/array.h, under the cache's number) stand before both.
 //
-// Lock: one per cache, covering its shared array, its slab lists and its slabs. Memory is taken from
-// and given to the page layer with the lock open.
+// Lock: one per cache, covering its shared array, its slab lists and its slabs. Memory is taken
+// from and given to the page layer with the lock open.
 #pragma once
 
 #include "os/lock.h"
@@ -41,11 +41,12 @@ class alignas(cache_line) kmem_cache {
   // Objects that left an array for good: to their slabs, and empty slabs to the zone.
   void free_to_slabs(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
 
-  // Empties the shared array, if it is as it was at the last call or at once, and releases empty slabs.
+  // Empties the shared array, if it is as it was at the last call or at once, and releases empty
+  // slabs.
   void shrink(bool idle_only) QUARRY_EXCLUDES(lock_);
 
-  // The object's size if it is one in use, as far as its slab knows (objects in arrays pass). Dies in
-  // the name of `call` otherwise.
+  // The object's size if it is one in use, as far as its slab knows (objects in arrays pass). Dies
+  // in the name of `call` otherwise.
   std::size_t check(const void* object, const char* call) QUARRY_EXCLUDES(lock_);
 
   cache_figures figures() QUARRY_EXCLUDES(lock_);
@@ -66,12 +67,12 @@ class alignas(cache_line) kmem_cache {
   void release_empty(unsigned keep, bool to_zone) QUARRY_EXCLUDES(lock_);
   [[noreturn]] void report(const void* object, const char* call);
 
-  slab_shape shape_{};      // written by create()
-  u16 number_ = 0;          // likewise
-  u16 batchcount_ = 0;      // likewise: objects that move between the arrays at a time
-  u16 shared_limit_ = 0;    // likewise
-  u16 kept_empty_ = 0;      // likewise: empty slabs that stay
-  void** shared_ = nullptr; // likewise; what it points to is covered by the lock
+  slab_shape shape_{};       // written by create()
+  u16 number_ = 0;           // likewise
+  u16 batchcount_ = 0;       // likewise: objects that move between the arrays at a time
+  u16 shared_limit_ = 0;     // likewise
+  u16 kept_empty_ = 0;       // likewise: empty slabs that stay
+  void** shared_ = nullptr;  // likewise; what it points to is covered by the lock
 
   os::lock lock_;
   u16 shared_count_ QUARRY_GUARDED_BY(lock_) = 0;

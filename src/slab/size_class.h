@@ -42,12 +42,15 @@ constexpr std::size_t bytes_of_class(unsigned c) {
 inline constexpr std::size_t max_table_size = 1024;
 inline constexpr auto class_table = [] {
   std::array<u8, max_table_size / 8> table{};
-  for (std::size_t i = 0; i < table.size(); i++) table[i] = compute_class((i + 1) * 8);
+  for (std::size_t i = 0; i < table.size(); i++)
+    table[i] = compute_class((i + 1) * 8);
   return table;
 }();
 
 // As compute_class, for 0 < size <= max_table_size.
-QUARRY_ALWAYS_INLINE unsigned table_class(std::size_t size) { return class_table[(size - 1) >> 3]; }
+QUARRY_ALWAYS_INLINE unsigned table_class(std::size_t size) {
+  return class_table[(size - 1) >> 3];
+}
 
 inline constexpr bool classes_are_consistent = [] {
   for (unsigned c = 1; c < class_count; c++) {

@@ -11,7 +11,8 @@ constexpr unsigned enough_objects = 16;
 constexpr unsigned enough_order = 3;  // 32 KiB: with few objects, no larger for the sake of more
 constexpr std::size_t single_from = 32 * kib;
 
-bool fits_well(std::size_t slab_size, std::size_t object_size, std::size_t objects, unsigned order) {
+bool fits_well(std::size_t slab_size, std::size_t object_size, std::size_t objects,
+               unsigned order) {
   if (slab_size - objects * object_size > slab_size / 8) return false;
   return objects >= enough_objects || order >= enough_order;
 }

@@ -1,7 +1,7 @@
 // A slab: a block of pages cut into equal objects (Bonwick 1994). Its descriptor is the struct page
 // of its first frame, and its free-object index a bitmap that starts in that page's words and
-// runs on through the pages of its other frames: beside the objects, never inside them. A bit is set
-// while its object is in the slab; objects in arrays or with the program have theirs clear.
+// runs on through the pages of its other frames: beside the objects, never inside them. A bit is
+// set while its object is in the slab; objects in arrays or with the program have theirs clear.
 //
 // No lock: a slab belongs to its cache, whose lock covers it.
 #pragma once
@@ -38,7 +38,9 @@ void populate_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte
 // The reverse: the pages are as they came.
 void dissolve_slab(page* head, const slab_shape& shape);
 
-inline bitmap index_of(page* head, const slab_shape& shape) { return {head->words, shape.objects}; }
+inline bitmap index_of(page* head, const slab_shape& shape) {
+  return {head->words, shape.objects};
+}
 
 // The slab that a frame of this shape's slabs belongs to.
 inline page* slab_of(const void* object, const slab_shape& shape) {

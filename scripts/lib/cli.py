@@ -1,0 +1,40 @@
+"""The command line of scripts/quarry; each subcommand is a module of its own."""
+
+import argparse
+import sys
+
+import launch
+import options
+import tour
+from failure import failure
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="quarry", description="Run programs on the Quarry allocator.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser(
+        "run", help="run a program with Quarry preloaded; without a program, a short tour")
+    run.add_argument("program", nargs="?", metavar="PROGRAM")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+    run.set_defaults(action=lambda given: launch.run(given.program, given.arguments)
+                     if given.program else tour.tour())
+
+    show = commands.add_parser("options", help="print the options that QUARRY_CONF takes")
+    show.set_defaults(action=lambda given: options.options())
+    return parser.parse_args()
+
+
+def main():
+    given = parse_arguments()
+    try:
+        given.action(given)
+    except failure as error:
+        print(f"quarry: {error}", file=sys.stderr)
+        sys.exit(error.status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

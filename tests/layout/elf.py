@@ -1,0 +1,85 @@
+"""The shared object as the loader sees it: what it needs, and what it exports."""
+
+import os
+import re
+import subprocess
+import unittest
+
+LIBRARY = os.environ["QUARRY_LIBRARY"]
+
+MALLOC_FAMILY = set(
+    "malloc free calloc realloc reallocarray posix_memalign aligned_alloc memalign valloc pvalloc cfree"
+    " malloc_usable_size malloc_trim mallinfo mallinfo2 mallopt malloc_stats malloc_info free_sized"
+    " free_aligned_sized".split())
+
+# The allocating names that glibc itself exports with the prefix, but for GLIBC_PRIVATE ones.
+LIBC_NAMES = {"__libc_" + name for name in "malloc free calloc realloc memalign valloc pvalloc".split()}
+
+# Names of older versions of glibc, which other allocators define too.
+OLD_NAMES = {"__libc_cfree", "__posix_memalign"}
+
+# Itanium C++ ABI 5.1.3: nw, na, dl, da are new, new[], delete, delete[]. [new.delete] of C++20.
+NEW = {f"_Z{operator}m{rest}" for operator in ("nw", "na")
+       for rest in ("", "RKSt9nothrow_t", "St11align_val_t", "St11align_val_tRKSt9nothrow_t")}
+DELETE = {f"_Z{operator}Pv{rest}" for operator in ("dl", "da")
+          for rest in ("", "m", "RKSt9nothrow_t", "St11align_val_t", "mSt11align_val_t",
+                       "St11align_val_tRKSt9nothrow_t")}
+
+
+def output_of(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+class Dynamic(unittest.TestCase):
+    def setUp(self):
+        self.dynamic = output_of("readelf", "-dW", LIBRARY)
+        self.headers = output_of("readelf", "-lW", LIBRARY)
+
+    def test_needs_libc_alone(self):
+        needed = re.findall(r"\(NEEDED\).*\[(.*)\]", self.dynamic)
+        others = [name for name in needed if not re.match(r"libc\.so\.|ld-linux", name)]
+        self.assertIn("libc.so.6", needed)
+        self.assertEqual(others, [])
+
+    def test_has_no_thread_local_storage(self):
+        self.assertIn("LOAD", self.headers)
+        self.assertNotRegex(self.headers, r"(?m)^\s+TLS\b")
+
+    def test_has_no_text_relocations(self):
+        self.assertNotIn("TEXTREL", self.dynamic)
+
+    def test_is_bound_at_once_and_never_unloaded(self):
+        flags = re.search(r"\(FLAGS_1\).*", self.dynamic)
+        self.assertIsNotNone(flags)
+        self.assertRegex(flags[0], r"\bNOW\b")
+        self.assertRegex(flags[0], r"\bNODELETE\b")
+
+    def test_has_no_writable_code(self):
+        for line in self.headers.splitlines():
+            if line.split()[:1] == ["LOAD"]:
+                self.assertNotIn("WE", line.replace(" ", ""), line)
+        self.assertRegex(self.headers, r"GNU_STACK.*RW\s")
+
+
+class Symbols(unittest.TestCase):
+    def setUp(self):
+        lines = output_of("nm", "-D", "--defined-only", "--format=posix", LIBRARY).splitlines()
+        self.exported = {line.split()[0].split("@")[0] for line in lines if line.split()[1] != "A"}
+
+    def test_exports_the_malloc_family(self):
+        self.assertEqual((MALLOC_FAMILY | LIBC_NAMES) - self.exported, set())
+
+    def test_exports_every_operator_new_and_delete(self):
+        self.assertEqual((NEW | DELETE) - self.exported, set())
+
+    def test_exports_its_own_interface(self):
+        own = {"quarry_slabinfo", "quarry_buddyinfo", "quarry_print_options"}
+        self.assertEqual(own - self.exported, set())
+
+    def test_exports_nothing_else(self):
+        foreign = self.exported - MALLOC_FAMILY - LIBC_NAMES - OLD_NAMES - NEW - DELETE
+        self.assertEqual({name for name in foreign if not name.startswith("quarry_")}, set())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,174 @@
+// Address space and the memory behind it, checked by what the kernel says of it (mincore(2)).
+#include "os/memory.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "../preload/child.h"
+#include "base/bits.h"
+#include "os/file.h"
+
+using namespace quarry;
+using preload_test::run_in_child;
+
+namespace {
+
+constexpr std::size_t size = 16 * page_size;
+
+std::size_t resident_pages(void* address, std::size_t bytes) {
+  std::vector<unsigned char> pages(bytes / page_size);
+  EXPECT_EQ(mincore(address, bytes, pages.data()), 0);
+  return static_cast<std::size_t>(
+      std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return p & 1; }));
+}
+
+bool reads_as(const char* memory, std::size_t bytes, char value) {
+  return std::all_of(memory, memory + bytes, [=](char c) { return c == value; });
+}
+
+// A reservation that ends with the test.
+class OsMemory : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NE(memory = static_cast<char*>(os::reserve(size)), nullptr); }
+  void TearDown() override { os::release(memory, size); }
+
+  static bool faults(const std::function<void()>& access) {
+    return !run_in_child(access).succeeded();
+  }
+  bool read_faults() {
+    return faults([this] { (void)*static_cast<volatile char*>(memory); });
+  }
+  bool write_faults() {
+    return faults([this] { *static_cast<volatile char*>(memory) = 1; });
+  }
+
+  char* memory = nullptr;
+};
+
+TEST_F(OsMemory, AReservationIsAlignedAndCanNotBeTouched) {
+  EXPECT_EQ(reinterpret_cast<uptr>(memory) % page_size, 0u);
+  EXPECT_TRUE(read_faults());
+  EXPECT_TRUE(write_faults());
+}
+
+TEST_F(OsMemory, ManyTimesThePhysicalMemoryCanBeReserved) {
+  const std::size_t much = std::max<std::size_t>(4 * tib, 8 * os::physical_memory());
+  void* reserved = os::reserve(much);
+  ASSERT_NE(reserved, nullptr);
+  os::release(reserved, much);
+}
+
+TEST_F(OsMemory, CommittedMemoryIsZeroWritableAndNotThereUntilTouched) {
+  ASSERT_TRUE(os::commit(memory, size));
+  EXPECT_EQ(resident_pages(memory, size), 0u);
+  EXPECT_TRUE(reads_as(memory, size, 0));
+  std::memset(memory, 7, size);
+  EXPECT_EQ(resident_pages(memory, size), size / page_size);
+}
+
+TEST_F(OsMemory, CommittingAPartLeavesTheRestReserved) {
+  ASSERT_TRUE(os::commit(memory + size / 2, size / 2));
+  memory[size / 2] = 1;
+  EXPECT_TRUE(read_faults());
+}
+
+TEST_F(OsMemory, ReadableMemoryReadsAsZeroAndCanNotBeWritten) {
+  ASSERT_TRUE(os::make_readable(memory, size));
+  EXPECT_TRUE(reads_as(memory, size, 0));
+  EXPECT_TRUE(write_faults());
+}
+
+TEST_F(OsMemory, PurgedMemoryIsGoneReadsAsZeroAndStaysCommitted) {
+  ASSERT_TRUE(os::commit(memory, size));
+  std::memset(memory, 7, size);
+  ASSERT_TRUE(os::purge(memory, size / 2));
+  EXPECT_EQ(resident_pages(memory, size), size / 2 / page_size);
+  EXPECT_TRUE(reads_as(memory, size / 2, 0));
+  EXPECT_TRUE(reads_as(memory + size / 2, size / 2, 7));
+  memory[0] = 1;
+}
+
+TEST_F(OsMemory, LockedMemoryIsNotPurgedAndKeepsItsContents) {
+  ASSERT_TRUE(os::commit(memory, size));
+  std::memset(memory, 7, size);
+  if (mlock(memory, size) != 0) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of " << size << " bytes";
+  EXPECT_FALSE(os::purge(memory, size));
+  EXPECT_TRUE(reads_as(memory, size, 7));
+}
+
+TEST_F(OsMemory, DecommittedMemoryIsABareReservationAgain) {
+  ASSERT_TRUE(os::commit(memory, size));
+  std::memset(memory, 7, size);
+  os::decommit(memory, size);
+  EXPECT_TRUE(read_faults());
+  ASSERT_TRUE(os::commit(memory, size));
+  EXPECT_TRUE(reads_as(memory, size, 0));
+}
+
+TEST_F(OsMemory, ReleasedMemoryIsNoLongerMapped) {
+  os::release(memory + size / 2, size / 2);
+  unsigned char page;
+  EXPECT_EQ(mincore(memory, page_size, &page), 0);
+  EXPECT_EQ(mincore(memory + size / 2, page_size, &page), -1);
+}
+
+TEST_F(OsMemory, MovedPagesAreAtTheirNewPlaceAndLeaveZeroBehind) {
+  constexpr std::size_t half = size / 2;
+  ASSERT_TRUE(os::commit(memory, half));
+  for (std::size_t i = 0; i < half; i++) memory[i] = static_cast<char>(i * 7);
+  ASSERT_TRUE(os::move_pages(memory, memory + half, half));
+  EXPECT_EQ(resident_pages(memory, half), 0u);
+  EXPECT_EQ(resident_pages(memory + half, half), half / page_size);
+  for (std::size_t i = 0; i < half; i++) ASSERT_EQ(memory[half + i], static_cast<char>(i * 7));
+  EXPECT_TRUE(reads_as(memory, half, 0));
+  memory[0] = 1;
+  EXPECT_NE(memory[half], 1);
+}
+
+TEST_F(OsMemory, WhatFailsSaysSoAndLeavesErrnoAlone) {
+  os::release(memory, size);
+  errno = EXDEV;
+  EXPECT_FALSE(os::commit(memory, size));
+  EXPECT_FALSE(os::make_readable(memory, size));
+  EXPECT_FALSE(os::purge(memory, size));
+  EXPECT_EQ(os::reserve(SIZE_MAX / 2 + 1), nullptr);
+  EXPECT_EQ(errno, EXDEV);
+  memory = static_cast<char*>(os::reserve(size));
+}
+
+TEST(OsLimits, PhysicalMemoryIsWhatTheSystemSays) {
+  const auto pages = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES));
+  EXPECT_EQ(os::physical_memory(), pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
+}
+
+TEST(OsLimits, WithoutALimitOfAddressSpaceAllOfItIsLeft) {
+  rlimit limit;
+  getrlimit(RLIMIT_AS, &limit);
+  if (limit.rlim_cur != RLIM_INFINITY) GTEST_SKIP() << "needs a process without RLIMIT_AS";
+  EXPECT_EQ(os::address_space_left(), SIZE_MAX);
+}
+
+TEST(OsLimits, UnderALimitOfAddressSpaceWhatIsLeftCanBeReservedAndNoMore) {
+  const auto ended = run_in_child([] {
+    char line[64] = {};
+    os::read_file("/proc/self/statm", line, sizeof line - 1);
+    const std::size_t mapped = os::parse_decimal(line) * page_size;
+    const rlimit limit = {mapped + gib, mapped + gib};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(1);
+    const std::size_t left = align_down(os::address_space_left(), page_size);
+    if (left < gib - 64 * mib || left > gib) _exit(2);
+    if (os::reserve(left + mib) != nullptr) _exit(3);
+    if (os::reserve(left - mib) == nullptr) _exit(4);
+    if (os::address_space_left() > 2 * mib) _exit(5);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
+}
+
+}  // namespace

@@ -1,0 +1,327 @@
+// The buddy allocator over a plain array of `page`, beside a model that has a byte per unit.
+#include "page/buddy.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <vector>
+
+using namespace quarry;
+
+namespace {
+
+// Units with nothing behind them, all in use at first. The map ends where `mapped` says it does.
+struct units {
+  std::vector<page> map;
+  frame_space space;
+  buddy free;
+
+  explicit units(std::size_t count)
+      : map(count), space{nullptr, map.data(), 2 * count, count, page_shift}, free(&space) {}
+
+  std::size_t number_of(page* head) const { return space.number_of(head); }
+};
+
+enum class unit : u8 { used, clean, dirty };
+
+class model {
+ public:
+  explicit model(std::size_t count) : units_(count, unit::used) {}
+
+  std::size_t size() const { return units_.size(); }
+  void set(std::size_t first, std::size_t count, unit to) {
+    std::fill_n(units_.begin() + static_cast<long>(first), count, to);
+  }
+  bool all_free(std::size_t first, std::size_t count) const {
+    return first + count <= size() && none_is(first, count, unit::used);
+  }
+  bool none_is(std::size_t first, std::size_t count, unit what) const {
+    const auto begin = units_.begin() + static_cast<long>(first);
+    return std::find(begin, begin + static_cast<long>(count), what) ==
+           begin + static_cast<long>(count);
+  }
+  std::size_t free_units() const {
+    return size() - static_cast<std::size_t>(std::count(units_.begin(), units_.end(), unit::used));
+  }
+  bool has_block(unsigned order) const {
+    const std::size_t block = std::size_t{1} << order;
+    for (std::size_t n = 0; n + block <= size(); n += block) {
+      if (all_free(n, block)) return true;
+    }
+    return false;
+  }
+  // The free units cut into aligned blocks, each as large as it can be.
+  std::vector<std::size_t> blocks() const {
+    std::vector<std::size_t> per_order(max_order + 1);
+    for (std::size_t n = 0; n < size();) {
+      unsigned order = 0;
+      if (units_[n] != unit::used) {
+        while (order < max_order && n % (std::size_t{2} << order) == 0 &&
+               all_free(n, std::size_t{2} << order)) {
+          order++;
+        }
+        per_order[order]++;
+      }
+      n += std::size_t{1} << order;
+    }
+    return per_order;
+  }
+
+ private:
+  std::vector<unit> units_;
+};
+
+std::vector<std::size_t> blocks_of(const buddy& b) {
+  std::vector<std::size_t> per_order;
+  for (unsigned order = 0; order <= max_order; order++) per_order.push_back(b.blocks(order));
+  return per_order;
+}
+
+// Random requests to both.
+class comparison {
+ public:
+  comparison(std::size_t count, unsigned seed) : units_(count), model_(count), random_(seed) {
+    give(0, count, true);
+  }
+
+  void step() {
+    switch (random_() % 12) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+      case 4:
+        return take();
+      case 5:
+        return extend();
+      case 6:
+        return purge();
+      case 7:
+        return units_.free.start_period();
+      default:
+        return free_some();
+    }
+  }
+
+  void check() {
+    ASSERT_EQ(units_.free.free_units(), model_.free_units());
+    ASSERT_LE(units_.free.dirty_units(), model_.free_units());
+    ASSERT_EQ(blocks_of(units_.free), model_.blocks());
+  }
+
+  void free_all() {
+    while (!runs_.empty()) free_run(runs_.begin(), 0);
+  }
+
+ private:
+  using run = std::map<std::size_t, std::size_t>::iterator;
+
+  void give(std::size_t first, std::size_t count, bool clean) {
+    units_.free.give(first, count, clean);
+    model_.set(first, count, clean ? unit::clean : unit::dirty);
+  }
+
+  void take() {
+    const unsigned order = random_() % 9;
+    const std::size_t block = std::size_t{1} << order;
+    const std::size_t count = block - random_() % (block / 2 + 1);
+    bool clean = false;
+    page* head = units_.free.take(order, count, &clean);
+    ASSERT_EQ(head != nullptr, model_.has_block(order)) << "order " << order;
+    if (!head) return;
+    const std::size_t first = units_.number_of(head);
+    ASSERT_EQ(first % block, 0u);
+    ASSERT_TRUE(model_.all_free(first, count)) << "units " << first << " were in use";
+    if (clean) ASSERT_TRUE(model_.none_is(first, count, unit::dirty)) << "dirty called clean";
+    model_.set(first, count, unit::used);
+    head->kind = page_kind::run;
+    runs_[first] = count;
+  }
+
+  run any_run() {
+    auto at = runs_.lower_bound(random_() % model_.size());
+    return at == runs_.end() ? runs_.begin() : at;
+  }
+
+  // All of it, or what is behind the first `kept` units.
+  void free_run(run at, std::size_t kept) {
+    const auto [first, count] = *at;
+    units_.space.page_at(first + kept)->kind = page_kind::none;
+    give(first + kept, count - kept, random_() % 4 == 0);
+    kept ? void(at->second = kept) : void(runs_.erase(at));
+  }
+
+  void free_some() {
+    if (runs_.empty()) return;
+    const run at = any_run();
+    free_run(at, random_() % 4 == 0 ? random_() % at->second : 0);
+  }
+
+  void extend() {
+    if (runs_.empty()) return;
+    const run at = any_run();
+    const std::size_t end = at->first + at->second, more = 1 + random_() % 100;
+    const bool free = model_.all_free(end, more);
+    ASSERT_EQ(units_.free.take_range(end, more), free) << more << " units from " << end;
+    if (!free) return;
+    model_.set(end, more, unit::used);
+    at->second += more;
+  }
+
+  void purge() {
+    page* head = units_.free.take_dirty(random_() % 2 == 0);
+    if (!head) return;
+    const std::size_t first = units_.number_of(head), count = std::size_t{1} << head->order;
+    ASSERT_TRUE(model_.all_free(first, count));
+    give(first, count, true);
+  }
+
+  units units_;
+  model model_;
+  std::minstd_rand random_;
+  std::map<std::size_t, std::size_t> runs_;  // in use: first unit and count
+};
+
+TEST(Buddy, AgreesWithTheModelOverRandomRequests) {
+  for (unsigned seed = 1; seed <= 8; seed++) {
+    // Not a power of two: the last blocks have no buddy.
+    comparison both(seed % 2 ? 2048 : 1500, seed);
+    for (int i = 0; i < 4000; i++) {
+      both.step();
+      if (i % 20 == 0) both.check();
+      if (testing::Test::HasFatalFailure()) return;
+    }
+    both.free_all();
+    both.check();
+  }
+}
+
+TEST(Buddy, HasNothingUntilItIsGivenSomething) {
+  units u(16);
+  bool clean;
+  EXPECT_EQ(u.free.take(0, 1, &clean), nullptr);
+  EXPECT_EQ(u.free.take_dirty(true), nullptr);
+  EXPECT_FALSE(u.free.take_range(0, 1));
+  EXPECT_EQ(u.free.free_units(), 0u);
+}
+
+TEST(Buddy, SplitsDownToOneUnitAndMergesAllTheWayUp) {
+  units u(1024);
+  u.free.give(0, 1024, true);
+  std::vector<page*> taken;
+  bool clean;
+  while (page* head = u.free.take(0, 1, &clean)) taken.push_back(head);
+  ASSERT_EQ(taken.size(), 1024u);
+  std::shuffle(taken.begin(), taken.end(), std::minstd_rand(1));
+  for (page* head : taken) u.free.give(u.number_of(head), 1, false);
+  EXPECT_EQ(u.free.blocks(10), 1u);
+  EXPECT_EQ(u.free.dirty_units(), 1024u);
+}
+
+TEST(Buddy, MergesUpToTheLargestOrderAndNotBeyond) {
+  const std::size_t largest = std::size_t{1} << max_order;
+  units u(2 * largest);
+  u.free.give(0, 2 * largest, true);
+  EXPECT_EQ(u.free.blocks(max_order), 2u);
+  bool clean;
+  page* head = u.free.take(max_order, largest, &clean);
+  ASSERT_NE(head, nullptr);
+  EXPECT_EQ(u.number_of(head) % largest, 0u);
+  u.free.give(u.number_of(head), largest, false);
+  EXPECT_EQ(u.free.blocks(max_order), 2u);
+}
+
+TEST(Buddy, WhatARequestDoesNotNeedOfItsBlockStaysFree) {
+  units u(64);
+  u.free.give(0, 64, true);
+  bool clean;
+  page* head = u.free.take(5, 19, &clean);
+  ASSERT_NE(head, nullptr);
+  EXPECT_EQ(u.number_of(head) % 32, 0u);
+  EXPECT_EQ(u.free.free_units(), 64u - 19u);
+  EXPECT_TRUE(u.free.take_range(u.number_of(head) + 19, 13));
+}
+
+TEST(Buddy, TakesDirtyBlocksBeforeCleanOnesAndTheYoungestOfThemFirst) {
+  units u(64);
+  // Single units with one in use between them, so that they do not merge.
+  u.free.give(0, 1, true);
+  u.free.give(2, 1, false);
+  u.free.start_period();
+  u.free.give(4, 1, false);
+  u.free.give(6, 1, false);
+  std::vector<std::size_t> order;
+  bool clean = true, last_clean = false;
+  for (int i = 0; i < 4; i++) {
+    order.push_back(u.number_of(u.free.take(0, 1, &clean)));
+    if (i < 3) EXPECT_FALSE(clean);
+    last_clean = clean;
+  }
+  EXPECT_EQ(order, (std::vector<std::size_t>{6, 4, 2, 0}));
+  EXPECT_TRUE(last_clean);
+}
+
+TEST(Buddy, ABlockThatIsPartlyDirtyIsNotCalledClean) {
+  units u(2);
+  u.free.give(0, 1, true);
+  u.free.give(1, 1, false);
+  EXPECT_EQ(u.free.dirty_units(), 1u);
+  bool clean = true;
+  EXPECT_NE(u.free.take(0, 1, &clean), nullptr);
+  EXPECT_FALSE(clean);
+  EXPECT_NE(u.free.take(0, 1, &clean), nullptr);
+  EXPECT_FALSE(clean);
+  EXPECT_EQ(u.free.dirty_units(), 0u);
+}
+
+TEST(Buddy, DirtyMemoryIsOldAfterAPeriodAndFreshlyFreedIsNot) {
+  units u(64);
+  u.free.give(0, 4, false);
+  EXPECT_EQ(u.free.take_dirty(false), nullptr);
+  u.free.start_period();
+  u.free.give(8, 2, false);
+  page* old = u.free.take_dirty(false);
+  ASSERT_NE(old, nullptr);
+  EXPECT_EQ(u.number_of(old), 0u);
+  EXPECT_EQ(u.free.take_dirty(false), nullptr);
+  page* young = u.free.take_dirty(true);
+  ASSERT_NE(young, nullptr);
+  EXPECT_EQ(u.number_of(young), 8u);
+}
+
+TEST(Buddy, OldMemoryIsNotMadeYoungByANeighbourThatIsFreed) {
+  units u(8);
+  u.free.give(0, 4, false);
+  u.free.start_period();
+  u.free.give(4, 4, false);
+  page* merged = u.free.take_dirty(false);
+  ASSERT_NE(merged, nullptr);
+  EXPECT_EQ(merged->order, 3u);
+}
+
+TEST(Buddy, TheLargestDirtyBlockIsTakenFirst) {
+  units u(64);
+  u.free.give(0, 2, false);
+  u.free.give(16, 8, false);
+  u.free.give(32, 4, false);
+  std::vector<unsigned> orders;
+  while (page* head = u.free.take_dirty(true)) orders.push_back(head->order);
+  EXPECT_EQ(orders, (std::vector<unsigned>{3, 2, 1}));
+  EXPECT_EQ(u.free.dirty_units(), 0u);
+}
+
+TEST(Buddy, ARangeIsTakenAsAWholeOrNotAtAll) {
+  units u(64);
+  u.free.give(3, 20, false);
+  EXPECT_FALSE(u.free.take_range(3, 21));
+  EXPECT_FALSE(u.free.take_range(2, 5));
+  EXPECT_FALSE(u.free.take_range(60, 10)) << "beyond the end of the map";
+  EXPECT_EQ(u.free.free_units(), 20u);
+  EXPECT_TRUE(u.free.take_range(3, 20));
+  EXPECT_EQ(u.free.free_units(), 0u);
+  EXPECT_EQ(u.free.dirty_units(), 0u);
+}
+
+}  // namespace

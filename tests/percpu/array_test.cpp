@@ -1,0 +1,303 @@
+// What the arrays do for a single thread: order, room, limits, draining, figures.
+#include "percpu/array.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "arrays.h"
+
+using namespace percpu_test;
+
+namespace {
+
+using objects = std::vector<void*>;
+
+void* object(std::size_t number) { return reinterpret_cast<void*>(number * 8); }
+
+objects numbered(std::size_t first, std::size_t last) {
+  objects all;
+  for (std::size_t n = first; n <= last; n++) all.push_back(object(n));
+  return all;
+}
+
+objects reversed(objects all) {
+  std::reverse(all.begin(), all.end());
+  return all;
+}
+
+objects pop_all(unsigned index) {
+  objects all;
+  while (void* popped = percpu::pop(index)) all.push_back(popped);
+  return all;
+}
+
+unsigned push_all(unsigned index, const objects& all) {
+  unsigned pushed = 0;
+  while (pushed < all.size() && percpu::push(index, all[pushed])) pushed++;
+  return pushed;
+}
+
+objects drained[percpu::index_count];
+void collect(unsigned index, void** first, unsigned count) {
+  drained[index].insert(drained[index].end(), first, first + count);
+}
+
+unsigned area_in_use() {
+#if QUARRY_HAS_SEQUENCES
+  if (percpu::use_sequences) return percpu::sequence::current();
+#endif
+  return percpu::locked::current();
+}
+
+class Array : public testing::Test {
+ protected:
+  void SetUp() override {
+    start_arrays();
+    put_on_cpu(0, allowed_cpus().front());
+    for (objects& d : drained) d.clear();
+  }
+  void TearDown() override { percpu::drain(false, discard); }
+
+  // What `body` returns when it ran over the same arrays from begin to end: the kernel may change a
+  // thread's mm_cid at any time, though it seldom does.
+  template <class body_fn>
+  static auto undisturbed(body_fn body) {
+    for (;;) {
+      percpu::drain(false, discard);
+      const unsigned area = area_in_use();
+      const auto result = body();
+      if (area_in_use() == area) return result;
+    }
+  }
+};
+
+TEST_F(Array, UsesSequencesWhereTheyAreAllowedAndThereAreAny) {
+  os::rseq_location location;
+  const bool can = QUARRY_HAS_SEQUENCES && os::find_rseq(&location) && os::register_restart();
+  EXPECT_EQ(percpu::use_sequences, can && os::is_default(os::option::rseq));
+}
+
+TEST_F(Array, UntouchedIsEmptyAndFull) {
+  const unsigned index = new_index(8, 100);
+  void* one = object(1);
+  EXPECT_EQ(percpu::pop(index), nullptr);
+  EXPECT_FALSE(percpu::push(index, one));
+  EXPECT_EQ(percpu::pop_batch(index, &one, 1), 0u);
+  EXPECT_EQ(percpu::push_batch(index, &one, 1), 0u);
+  EXPECT_EQ(one, object(1));
+}
+
+TEST_F(Array, OfIndexZeroIsAlwaysEmptyAndFull) {
+  grow_fully(new_index(8, 100));
+  EXPECT_EQ(percpu::pop(0), nullptr);
+  EXPECT_FALSE(percpu::push(0, object(1)));
+}
+
+TEST_F(Array, LastInIsFirstOut) {
+  const unsigned index = new_index(8, 100);
+  const auto popped = undisturbed([&] {
+    grow_fully(index);
+    push_all(index, numbered(1, 60));
+    objects some = {percpu::pop(index), percpu::pop(index)};
+    percpu::push(index, object(61));
+    const objects rest = pop_all(index);
+    some.insert(some.end(), rest.begin(), rest.end());
+    return some;
+  });
+  objects expected = {object(60), object(59), object(61)};
+  for (std::size_t n = 58; n >= 1; n--) expected.push_back(object(n));
+  EXPECT_EQ(popped, expected);
+}
+
+TEST_F(Array, BatchesAreInTheOrderOfSinglePushesAndPops) {
+  const unsigned index = new_index(8, 100);
+  const auto popped = undisturbed([&] {
+    grow_fully(index);
+    const objects all = numbered(1, 20);
+    percpu::push_batch(index, all.data(), 20);
+    objects some(25);
+    const unsigned first = percpu::pop_batch(index, some.data(), 5);
+    some[first] = percpu::pop(index);
+    some.resize(first + 1 + percpu::pop_batch(index, some.data() + first + 1, 19));
+    return some;
+  });
+  EXPECT_EQ(popped, reversed(numbered(1, 20)));
+}
+
+TEST_F(Array, ABatchOfNoneChangesNothing) {
+  const unsigned index = new_index(8, 100);
+  const auto popped = undisturbed([&] {
+    grow_fully(index);
+    push_all(index, numbered(1, 3));
+    EXPECT_EQ(percpu::push_batch(index, nullptr, 0), 0u);
+    EXPECT_EQ(percpu::pop_batch(index, nullptr, 0), 0u);
+    return pop_all(index);
+  });
+  EXPECT_EQ(popped, reversed(numbered(1, 3)));
+}
+
+TEST_F(Array, ABatchGoesInAsFarAsThereIsRoom) {
+  const unsigned index = new_index(8, 31);
+  const auto pushed = undisturbed([&] {
+    grow_fully(index);
+    const objects all = numbered(1, 50);
+    const unsigned first = percpu::push_batch(index, all.data(), 20);
+    const unsigned second = percpu::push_batch(index, all.data() + 20, 30);
+    return std::vector<unsigned>{first, second};
+  });
+  EXPECT_EQ(pushed, (std::vector<unsigned>{20, 11}));
+}
+
+TEST_F(Array, GrowsToItsLimitAndNeverAbove) {
+  for (unsigned limit : {1u, 2u, 3u, 5u, 7u, 42u, 100u, 255u, 300u, 1000u}) {
+    const unsigned index = new_index(8, limit);
+    const objects all = numbered(1, 3000);
+    const auto sizes = undisturbed([&] {
+      const unsigned capacity = grow_fully(index);
+      const unsigned pushed = push_all(index, all);
+      const percpu::array_figures figures = percpu::figures_of(index);
+      return std::vector<std::size_t>{capacity, pushed, figures.capacity, figures.objects};
+    });
+    EXPECT_EQ(sizes, std::vector<std::size_t>(4, percpu::limit_of(index)));
+    EXPECT_EQ(percpu::limit_of(index), limit);
+  }
+}
+
+TEST_F(Array, ALimitAboveTheLargestRangeIsCutToIt) {
+  const unsigned index = new_index(8, 60'000);
+  const auto capacity = undisturbed([&] { return grow_fully(index); });
+  EXPECT_EQ(capacity, (1u << percpu::max_range_order) - 1);
+  EXPECT_EQ(percpu::limit_of(index), capacity);
+}
+
+TEST_F(Array, NeverShrinksAndKeepsItsObjectsInOrderWhileItGrows) {
+  const unsigned index = new_index(8, 500);
+  const auto popped = undisturbed([&] {
+    std::size_t next = 1;
+    unsigned capacity = 0;
+    for (int misses = 0; misses < 300; misses++) {
+      const unsigned now = percpu::grow(index);
+      EXPECT_GE(now, capacity);
+      capacity = now;
+      while (percpu::push(index, object(next))) next++;
+    }
+    return pop_all(index);
+  });
+  EXPECT_EQ(popped, reversed(numbered(1, 500)));
+}
+
+TEST_F(Array, LargeObjectsStopGrowingAtTheBudgetOfTheCpu) {
+  constexpr std::size_t bytes = 16 * kib;
+  constexpr unsigned limit = 255;
+  std::vector<unsigned> indices;
+  for (int i = 0; i < 20; i++) indices.push_back(new_index(bytes, limit));
+  const auto held = undisturbed([&] {
+    std::size_t sum = 0;
+    for (unsigned index : indices) sum += bytes * grow_fully(index);
+    return sum;
+  });
+  EXPECT_LE(held, 4 * mib) << "without a budget it would be " << 20 * limit * bytes;
+  EXPECT_GE(held, 1 * mib);
+  // What a drain takes back is there for the next.
+  const auto first = undisturbed([&] { return grow_fully(indices.front()); });
+  const auto last = undisturbed([&] { return grow_fully(indices.back()); });
+  EXPECT_EQ(first, last);
+  EXPECT_GT(first, limit / 4);
+}
+
+// 80 indices of up to 1023 objects are more than the area has slots.
+TEST_F(Array, WithoutRoomInTheAreaKeepsWhatItHas) {
+  std::vector<unsigned> indices;
+  for (int i = 0; i < 80; i++) indices.push_back(new_index(1, 1023));
+  const auto lost = undisturbed([&] {
+    std::vector<unsigned> pushed;
+    for (unsigned index : indices) {
+      unsigned count = 0;
+      for (int misses = 0; misses < 500; misses++) {
+        percpu::grow(index);
+        count += push_all(index, numbered(count + 1, 1023));
+      }
+      pushed.push_back(count);
+    }
+    unsigned wrong = 0;
+    for (std::size_t i = 0; i < indices.size(); i++) {
+      wrong += pop_all(indices[i]) != reversed(numbered(1, pushed[i]));
+    }
+    EXPECT_EQ(pushed.front(), 1023u);
+    EXPECT_LT(pushed.back(), 1023u);
+    return wrong;
+  });
+  EXPECT_EQ(lost, 0u);
+  const auto again = undisturbed([&] { return grow_fully(indices.back()); });
+  EXPECT_EQ(again, 1023u);
+}
+
+TEST_F(Array, DrainingHandsOutEveryObjectOnceAndLeavesTheArrayUntouched) {
+  const unsigned some = new_index(8, 100), others = new_index(64, 100);
+  grow_fully(some);
+  grow_fully(others);
+  percpu::push_batch(some, numbered(1, 20).data(), 20);
+  percpu::push_batch(others, numbered(101, 107).data(), 7);
+  percpu::drain(false, collect);
+  std::sort(drained[some].begin(), drained[some].end());
+  std::sort(drained[others].begin(), drained[others].end());
+  EXPECT_EQ(drained[some], numbered(1, 20));
+  EXPECT_EQ(drained[others], numbered(101, 107));
+  EXPECT_EQ(percpu::pop(some), nullptr);
+  EXPECT_FALSE(percpu::push(some, object(1)));
+  EXPECT_EQ(percpu::figures_of(some).capacity, 0u);
+  percpu::drain(false, collect);
+  EXPECT_EQ(drained[some].size(), 20u);
+}
+
+TEST_F(Array, DrainingIdleOnesLeavesThoseThatChangedSinceTheLastTime) {
+  const unsigned idle = new_index(8, 100), busy = new_index(8, 100);
+  const auto sizes = undisturbed([&] {
+    grow_fully(idle);
+    grow_fully(busy);
+    push_all(idle, numbered(1, 10));
+    push_all(busy, numbered(101, 110));
+    for (objects& d : drained) d.clear();
+    percpu::drain(true, collect);
+    const std::size_t at_first = drained[idle].size() + drained[busy].size();
+    percpu::pop(busy);
+    percpu::drain(true, collect);
+    const std::size_t then = drained[busy].size();
+    const std::size_t of_idle = drained[idle].size();
+    percpu::drain(true, collect);
+    return std::vector<std::size_t>{at_first, then, of_idle, drained[busy].size()};
+  });
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{0, 0, 10, 9}));
+}
+
+TEST_F(Array, DrainingReachesTheArraysOfEveryCpu) {
+  const unsigned index = new_index(8, 100);
+  std::size_t next = 1;
+  for (unsigned cpu : allowed_cpus()) {
+    std::thread([&] {
+      put_on_cpu(0, cpu);
+      grow_fully(index);
+      for (int i = 0; i < 5 && percpu::push(index, object(next)); i++) next++;
+    }).join();
+  }
+  EXPECT_EQ(percpu::figures_of(index).objects, next - 1);
+  percpu::drain(false, collect);
+  std::sort(drained[index].begin(), drained[index].end());
+  EXPECT_EQ(drained[index], numbered(1, next - 1));
+}
+
+// fork(2) copies whatever state a lock is in; the child has to find all of them open.
+TEST_F(Array, AllLocksAreTakenForAForkAndOpenAfterIt) {
+  const unsigned index = new_index(8, 100);
+  grow_fully(index);
+  percpu::acquire_all();
+  std::thread([&] { EXPECT_EQ(percpu::grow(index), 1u) << "got past a lock"; }).join();
+  percpu::release_all();
+  EXPECT_GT(percpu::grow(index), 1u);
+  percpu::acquire_all();
+  percpu::release_all_in_child();
+  EXPECT_GT(percpu::grow(index), 1u);
+  percpu::drain(false, collect);
+}
+
+}  // namespace

@@ -1,0 +1,63 @@
+// The per-CPU layer brought up by itself, over memory of its own, in the mode that QUARRY_CONF asks
+// for; and an index for each test, since what an index holds is declared once.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <vector>
+
+#include "os/memory.h"
+#include "os/options.h"
+#include "percpu/array.h"
+
+namespace percpu_test {
+
+using namespace quarry;
+
+inline void start_arrays() {
+  [[maybe_unused]] static const bool started = [] {
+    os::read_options();
+    const unsigned cpus = os::possible_cpus();
+    void* memory = os::reserve(percpu::areas_size(cpus));
+    if (!memory || !os::commit(memory, percpu::areas_size(cpus))) abort();
+    percpu::start(memory, cpus, os::is_default(os::option::rseq));
+    return true;
+  }();
+}
+
+inline unsigned new_index(std::size_t bytes, unsigned limit) {
+  static unsigned last = 0;
+  if (++last == percpu::index_count) abort();
+  percpu::declare(last, bytes, limit);
+  return last;
+}
+
+// As large as it gets.
+inline unsigned grow_fully(unsigned index) {
+  unsigned capacity = 0;
+  for (int misses = 0; misses < 1000; misses++) capacity = percpu::grow(index);
+  return capacity;
+}
+
+inline void discard(unsigned, void**, unsigned) {}
+
+inline std::vector<unsigned> allowed_cpus() {
+  cpu_set_t set;
+  EXPECT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  std::vector<unsigned> cpus;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+// 0 stands for the calling thread.
+inline void put_on_cpu(pid_t thread, unsigned cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  EXPECT_EQ(sched_setaffinity(thread, sizeof set, &set), 0);
+}
+
+}  // namespace percpu_test

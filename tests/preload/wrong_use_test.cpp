@@ -1,0 +1,276 @@
+// Wrong use ends in one line, which names the call, the pointer and the reason, and in abort().
+// Small blocks wait in arrays after they are freed, so what is wrong with them may be seen as late
+// as malloc_trim(0), which empties the arrays.
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "block.h"
+#include "child.h"
+
+using namespace preload_test;
+
+namespace {
+
+// A line of the one form, as an extended regular expression.
+std::string line(const std::string& calls, uintptr_t pointer, const std::string& reason) {
+  char text[32];
+  snprintf(text, sizeof text, "%#lx", pointer);
+  return "quarry: (" + calls + ")\\(" + text + "\\): " + reason;
+}
+
+const std::string foreign = "not a block of this allocator";
+const std::string freed = "already free";
+// The address space of a large block may be gone when it comes a second time.
+const std::string freed_or_gone = "(already free|not a block of this allocator)";
+
+std::string inside(uintptr_t begin) {
+  char text[64];
+  snprintf(text, sizeof text, "inside a block that begins at %#lx", begin);
+  return text;
+}
+
+template <typename pointer>
+void* as_pointer(pointer address) {
+  return opaque(reinterpret_cast<void*>(address));
+}
+
+struct checked_call {
+  const char* names;
+  void (*call)(void*);
+};
+
+void PrintTo(const checked_call& checked, std::ostream* out) {
+  *out << checked.names;
+}
+
+// The calls that take a block, each with the names under which it may report. A shift of contents
+// makes realloc free or resize the block itself.
+const checked_call checked_calls[] = {
+    {"free", [](void* p) { free(p); }},
+    {"realloc", [](void* p) { opaque(realloc(p, 100'000)); }},
+    {"realloc", [](void* p) { opaque(realloc(p, 10)); }},
+    {"reallocarray|realloc", [](void* p) { opaque(reallocarray(p, 100, 1000)); }},
+    {"malloc_usable_size", [](void* p) { opaque(malloc_usable_size(p)); }},
+    {"free_sized|free",
+     [](void* p) {
+       reinterpret_cast<void (*)(void*, size_t)>(dlsym(RTLD_DEFAULT, "free_sized"))(p, 64);
+     }},
+    {"free_aligned_sized|free",
+     [](void* p) {
+       reinterpret_cast<void (*)(void*, size_t, size_t)>(dlsym(RTLD_DEFAULT, "free_aligned_sized"))(
+           p, 64, 64);
+     }},
+    {"cfree|free",
+     [](void* p) { reinterpret_cast<void (*)(void*)>(dlsym(RTLD_DEFAULT, "cfree"))(p); }},
+    {"operator delete|free", [](void* p) { operator delete(p); }},
+    {"operator delete|free", [](void* p) { operator delete (p, size_t{64}); }},
+};
+
+int static_object[64];
+
+class WrongPointer : public testing::TestWithParam<checked_call> {
+ protected:
+  static void expect_line(uintptr_t pointer, const std::string& reason) {
+    EXPECT_TRUE(dies_with_one_line(
+        [&] {
+          GetParam().call(as_pointer(pointer));
+          malloc_trim(0);
+        },
+        line(GetParam().names, pointer, reason)));
+  }
+
+  // Frees the block in the child, so that the test's own allocations cannot take it again.
+  static void expect_line_once_freed(void* block, const std::string& reason) {
+    EXPECT_TRUE(dies_with_one_line(
+        [&] {
+          free(opaque(block));
+          malloc_trim(0);
+          GetParam().call(opaque(block));
+          malloc_trim(0);
+        },
+        line(GetParam().names, address_of(block), reason)));
+  }
+};
+
+TEST_P(WrongPointer, ToTheStackOrAStaticObjectIsNamed) {
+  int stack_object[64];
+  expect_line(address_of(stack_object), foreign);
+  expect_line(address_of(stack_object) + 1, foreign);
+  expect_line(address_of(static_object), foreign);
+  expect_line(address_of(reinterpret_cast<void*>(&address_of)), foreign);
+}
+
+TEST_P(WrongPointer, ToAMappingOfTheProgramIsNamed) {
+  for (size_t size : {size_t{4096}, size_t{1} << 20, size_t{100} << 20}) {
+    void* mapping = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(mapping, MAP_FAILED);
+    expect_line(address_of(mapping), foreign);
+    expect_line(address_of(mapping) + 64, foreign);
+    munmap(mapping, size);
+  }
+}
+
+TEST_P(WrongPointer, ThatIsGarbageIsNamed) {
+  expect_line(0x1, foreign);
+  expect_line(0x10, foreign);
+  expect_line(0xdeadbeef000, foreign);
+  expect_line(0x8000000000000000, foreign);
+  expect_line(0xfffffffffffffff0, foreign);
+}
+
+// Addresses near the heap at which there is nothing.
+TEST_P(WrongPointer, FarBehindOrBeforeABlockIsNamed) {
+  void* block = malloc(64);
+  expect_line(address_of(block) + (size_t{64} << 30), foreign);
+  expect_line(address_of(block) - (size_t{64} << 30), foreign);
+  free(block);
+}
+
+TEST_P(WrongPointer, InsideASmallBlockIsNamedWithItsBegin) {
+  for (size_t size : {24, 64, 100, 1000, 5000}) {
+    void* block = malloc(size);
+    const uintptr_t begin = address_of(block);
+    expect_line(begin + 16, inside(begin));
+    expect_line(begin + 8, inside(begin));
+    expect_line(begin + 1, inside(begin));
+    free(block);
+  }
+}
+
+TEST_P(WrongPointer, InsideALargeBlockIsNamedWithItsBegin) {
+  for (size_t size : {size_t{300'000}, size_t{3} << 20, size_t{100} << 20}) {
+    void* block = malloc(size);
+    const uintptr_t begin = address_of(block);
+    for (size_t offset : {size_t{1}, size_t{16}, size_t{4096}, size_t{200'000}, size - 1}) {
+      expect_line(begin + offset, inside(begin));
+    }
+    free(block);
+  }
+}
+
+TEST_P(WrongPointer, ToALargeBlockThatIsFreeIsNamed) {
+  for (size_t size : {size_t{300'000}, size_t{3} << 20, size_t{100} << 20}) {
+    void* block = malloc(size);
+    fill(block, size, 1);
+    expect_line_once_freed(block, freed_or_gone);
+    free(block);
+  }
+}
+
+// Neighbours that stay in use keep the slab, and so the knowledge of what is free in it.
+TEST_P(WrongPointer, ToASmallBlockThatIsFreeIsNamed) {
+  for (size_t size : {16, 64, 1000}) {
+    std::vector<void*> blocks(1000);
+    for (void*& block : blocks)
+      block = malloc(size);
+    expect_line_once_freed(blocks[500], freed);
+    for (void* block : blocks)
+      free(block);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Calls, WrongPointer, testing::ValuesIn(checked_calls),
+                         [](const auto& info) {
+                           std::string name = info.param.names;
+                           name = name.substr(0, name.find('|')) + std::to_string(info.index);
+                           std::replace(name.begin(), name.end(), ' ', '_');
+                           return name;
+                         });
+
+class DoubleFree : public testing::TestWithParam<size_t> {
+ protected:
+  // Allocates in the parent, so that the pointer is known, and goes wrong in the child.
+  void expect_line(void (*misuse)(void* block, std::vector<void*>& others)) {
+    std::vector<void*> others(200);
+    for (size_t i = 0; i < 100; ++i)
+      others[i] = malloc(GetParam());
+    void* block = malloc(GetParam());
+    for (size_t i = 100; i < 200; ++i)
+      others[i] = malloc(GetParam());
+    EXPECT_TRUE(dies_with_one_line(
+        [&] {
+          misuse(block, others);
+          malloc_trim(0);
+        },
+        line("free|realloc", address_of(block), GetParam() < 256 << 10 ? freed : freed_or_gone)));
+    for (void* other : others)
+      free(other);
+    free(block);
+  }
+};
+
+TEST_P(DoubleFree, AtOnceIsNamed) {
+  expect_line([](void* block, auto&) {
+    free(opaque(block));
+    free(opaque(block));
+  });
+}
+
+TEST_P(DoubleFree, WithOthersBetweenIsNamed) {
+  // One in four, so that the slab stays in use.
+  expect_line([](void* block, auto& others) {
+    free(opaque(block));
+    for (size_t i = 60; i < 140; i += 4)
+      free(others[i]);
+    free(opaque(block));
+  });
+}
+
+TEST_P(DoubleFree, AfterTheFirstReachedTheSlabIsNamed) {
+  expect_line([](void* block, auto&) {
+    free(opaque(block));
+    malloc_trim(0);
+    free(opaque(block));
+  });
+}
+
+TEST_P(DoubleFree, FromTwoThreadsIsNamed) {
+  expect_line([](void* block, auto&) {
+    std::thread([=] { free(opaque(block)); }).join();
+    std::thread([=] { free(opaque(block)); }).join();
+  });
+}
+
+TEST_P(DoubleFree, AfterReallocMovedTheBlockIsNamed) {
+  expect_line([](void* block, auto&) {
+    for (size_t size = GetParam(); opaque(realloc(block, size)) == block;)
+      size *= 2;
+    free(opaque(block));
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, DoubleFree, testing::Values(8, 16, 100, 1000, 20'000, 300'000));
+
+// Beyond the largest size that is kept for reuse; by itself, since 200 of them are too much.
+TEST(DoubleFree, OfAVeryLargeBlockIsNamed) {
+  void* block = malloc(size_t{100} << 20);
+  EXPECT_TRUE(dies_with_one_line(
+      [&] {
+        free(opaque(block));
+        free(opaque(block));
+      },
+      line("free", address_of(block), freed_or_gone)));
+  free(block);
+}
+
+// Another thread that allocates all the time does not garble the line, and nobody prints a second
+// one.
+TEST(WrongUse, IsNamedInOneLineWhileOtherThreadsAllocate) {
+  const auto go_wrong_among_threads = [] {
+    for (int i = 0; i < 4; ++i) {
+      std::thread([] {
+        for (size_t size = 1;; size = size * 5 % 9973)
+          free(opaque(malloc(size)));
+      }).detach();
+    }
+    free(as_pointer(0x10));
+  };
+  EXPECT_TRUE(dies_with_one_line(go_wrong_among_threads, line("free", 0x10, foreign)));
+}
+
+}  // namespace

@@ -1,0 +1,42 @@
+// The allocator works after main has returned, to the last destructor.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "program.h"
+
+namespace survival {
+namespace {
+
+std::vector<std::string> sorted_lines(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) {
+    lines.push_back(line);
+  }
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+const std::vector<std::string> all_phases{
+    "atexit",  "atexit from atexit", "destructor",    "late destructor",
+    "on_exit", "registered at exit", "static object", "thread_local object",
+};
+
+TEST(Exit, HandlersAndDestructorsAllocateAndFreeBlocksOfMain) {
+  const outcome result = run_program("exit_program");
+  EXPECT_EQ(result.ending, "exit 0");
+  EXPECT_EQ(sorted_lines(result.output), all_phases);
+}
+
+TEST(Exit, MainMayReturnWhileOtherThreadsAllocate) {
+  for (int round = 0; round < 20; ++round) {
+    const outcome result = run_program("exit_program", {"threads"});
+    ASSERT_EQ(result.ending, "exit 0");
+    ASSERT_EQ(sorted_lines(result.output), all_phases);
+  }
+}
+
+}  // namespace
+}  // namespace survival
