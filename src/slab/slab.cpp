@@ -26,6 +26,7 @@ slab_shape shape_for(std::size_t object_size) {
   if (object_size >= single_from) {
     shape.objects = 1;
     shape.pages = static_cast<u32>(bytes_to_pages(object_size));
+    shape.mask = page_size - 1;
     shape.single = true;
     return shape;
   }
@@ -35,6 +36,7 @@ slab_shape shape_for(std::size_t object_size) {
     if (!fits_well(slab_size, object_size, objects, order)) continue;
     shape.objects = static_cast<u32>(objects);
     shape.pages = 1u << order;
+    shape.mask = static_cast<u32>(slab_size - 1);
     shape.order = static_cast<u8>(order);
     return shape;
   }

@@ -18,6 +18,7 @@ struct slab_shape {
   u32 object_size;
   u32 objects;     // per slab
   u32 pages;       // per slab
+  u32 mask;        // slab of objects: its bytes - 1, since it is aligned to them; single: a page's
   u8 order;        // log2 of pages, unless single
   bool single;     // one object in a run of any number of pages
   u64 reciprocal;  // 2^reciprocal_shift / object_size, rounded up: exact for offsets below 2^20
@@ -44,9 +45,8 @@ inline bitmap index_of(page* head, const slab_shape& shape) {
 
 // The slab that a frame of this shape's slabs belongs to.
 inline page* slab_of(const void* object, const slab_shape& shape) {
-  page* frame = region.frames.page_of(object);
-  if (shape.single) return frame;
-  return region.frames.page_at(align_down(region.frames.number_of(frame), shape.pages));
+  const auto offset = static_cast<std::size_t>(static_cast<const char*>(object) - frames_base);
+  return region.frames.page_at((offset & ~std::size_t{shape.mask}) >> page_shift);
 }
 
 // What is wrong with an address that should be an object in use of that slab.
@@ -64,8 +64,7 @@ QUARRY_ALWAYS_INLINE object_place place_of(page* head, const slab_shape& shape, 
     const bool in_run = shape.single && head->kind == page_kind::none;
     return {in_run ? object_error::inside_object : object_error::not_in_slab, 0};
   }
-  const auto offset =
-      static_cast<u64>(static_cast<const char*>(object) - region.frames.address_of(head));
+  const u64 offset = static_cast<u64>(static_cast<const char*>(object) - frames_base) & shape.mask;
   const auto number = static_cast<unsigned>(offset * shape.reciprocal >> reciprocal_shift);
   if (number >= shape.objects) return {object_error::not_in_slab, number};
   if (u64{number} * shape.object_size != offset) return {object_error::inside_object, number};

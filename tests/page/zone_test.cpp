@@ -1,0 +1,192 @@
+// The zone: runs of whole pages from the region. No other thread and no cache uses it here.
+#include "page/zone.h"
+
+#include <map>
+#include <random>
+
+#include "started.h"
+
+using namespace page_test;
+
+namespace {
+
+class Zone : public testing::Test {
+ protected:
+  void SetUp() override {
+    start_heap();
+    used_before = normal_zone.used_pages();
+  }
+  void TearDown() override { EXPECT_EQ(normal_zone.used_pages(), used_before); }
+
+  static char* address_of(page* head) { return region.frames.address_of(head); }
+
+  std::size_t used_before = 0;
+};
+
+TEST_F(Zone, ARunTakesExactlyItsPages) {
+  for (std::size_t pages : {1, 2, 3, 5, 64, 65, 511, 513}) {
+    bool clean;
+    page* head = normal_zone.allocate(pages, 1, &clean);
+    ASSERT_NE(head, nullptr);
+    EXPECT_EQ(normal_zone.used_pages(), used_before + pages);
+    mark(address_of(head), pages, 1);
+    normal_zone.free(head, pages, false);
+    EXPECT_EQ(normal_zone.used_pages(), used_before);
+  }
+}
+
+TEST_F(Zone, ARunBeginsAtAMultipleOfItsAlignment) {
+  for (std::size_t alignment = 1; alignment <= std::size_t{1} << max_order; alignment *= 2) {
+    bool clean;
+    page* head = normal_zone.allocate(3, alignment, &clean);
+    ASSERT_NE(head, nullptr);
+    EXPECT_EQ(reinterpret_cast<uptr>(address_of(head)) % (alignment * page_size), 0u);
+    EXPECT_EQ(normal_zone.used_pages(), used_before + 3);
+    normal_zone.free(head, 3, false);
+  }
+}
+
+TEST_F(Zone, RefusesWhatIsLargerThanTheLargestBlock) {
+  bool clean;
+  const std::size_t largest = std::size_t{1} << max_order;
+  EXPECT_EQ(normal_zone.allocate(largest + 1, 1, &clean), nullptr);
+  EXPECT_EQ(normal_zone.allocate(1, 2 * largest, &clean), nullptr);
+  EXPECT_EQ(normal_zone.allocate(SIZE_MAX >> page_shift, 1, &clean), nullptr);
+}
+
+TEST_F(Zone, ARunGrowsIntoFreePagesBehindItAndNotIntoOthers) {
+  bool clean;
+  page* head = normal_zone.allocate(16, 16, &clean);
+  ASSERT_NE(head, nullptr);
+  mark(address_of(head), 16, 7);
+  normal_zone.free(head + 8, 4, false);
+  EXPECT_FALSE(normal_zone.extend(head, 8, 13));
+  EXPECT_EQ(normal_zone.used_pages(), used_before + 12);
+  EXPECT_TRUE(normal_zone.extend(head, 8, 11));
+  EXPECT_EQ(normal_zone.used_pages(), used_before + 15);
+  EXPECT_TRUE(is_marked(address_of(head), 8, 7));
+  EXPECT_TRUE(is_marked(address_of(head + 12), 4, 7 + 12));
+  normal_zone.free(head, 11, false);
+  normal_zone.free(head + 12, 4, false);
+}
+
+TEST_F(Zone, BlocksComeAndGoInBatches) {
+  page* heads[32];
+  ASSERT_EQ(normal_zone.allocate_blocks(2, heads, 32), 32u);
+  EXPECT_EQ(normal_zone.used_pages(), used_before + 32 * 4);
+  for (u64 i = 0; i < 32; i++) mark(address_of(heads[i]), 4, i << 32);
+  for (u64 i = 0; i < 32; i++) {
+    EXPECT_EQ(region.frames.number_of(heads[i]) % 4, 0u);
+    EXPECT_TRUE(is_marked(address_of(heads[i]), 4, i << 32));
+  }
+  normal_zone.free_blocks(2, heads, 32);
+}
+
+TEST_F(Zone, PurgedMemoryIsGoneAndComesBackCleanAndZero) {
+  constexpr std::size_t pages = 32 * mib >> page_shift;
+  bool clean;
+  normal_zone.purge(0, true);
+  EXPECT_EQ(normal_zone.dirty_pages(), 0u);
+  page* head = normal_zone.allocate(pages, pages, &clean);
+  ASSERT_NE(head, nullptr);
+  char* memory = address_of(head);
+  mark(memory, pages, 1);
+  normal_zone.free(head, pages, false);
+  EXPECT_EQ(normal_zone.dirty_pages(), pages);
+  EXPECT_EQ(resident_pages(memory, pages << page_shift), pages);
+  EXPECT_GE(normal_zone.purge(0, true), pages);
+  EXPECT_EQ(normal_zone.dirty_pages(), 0u);
+  EXPECT_EQ(resident_pages(memory, pages << page_shift), 0u);
+  head = normal_zone.allocate(pages, pages, &clean);
+  EXPECT_TRUE(clean);
+  EXPECT_TRUE(is_zero(address_of(head), pages << page_shift));
+  normal_zone.free(head, pages, false);
+}
+
+TEST_F(Zone, PurgingLeavesWhatIsToBeKeptAndWhatIsYoung) {
+  constexpr std::size_t pages = 4 * mib >> page_shift;
+  normal_zone.purge(0, true);
+  bool clean;
+  page* head = normal_zone.allocate(pages, pages, &clean);
+  ASSERT_NE(head, nullptr);
+  mark(address_of(head), pages, 1);
+  normal_zone.free(head, pages, false);
+  EXPECT_EQ(normal_zone.purge(pages, true), 0u);
+  EXPECT_EQ(normal_zone.purge(0, false), 0u);
+  EXPECT_EQ(normal_zone.dirty_pages(), pages);
+  normal_zone.start_period();
+  EXPECT_GE(normal_zone.purge(0, false), pages);
+  EXPECT_EQ(normal_zone.dirty_pages(), 0u);
+}
+
+TEST_F(Zone, LockedMemoryStaysDirty) {
+  bool clean;
+  normal_zone.purge(0, true);
+  page* head = normal_zone.allocate(16, 16, &clean);
+  ASSERT_NE(head, nullptr);
+  char* memory = address_of(head);
+  mark(memory, 16, 1);
+  const bool locked = mlock(memory, 16 * page_size) == 0;
+  normal_zone.free(head, 16, false);
+  if (!locked) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of 64 KiB";
+  EXPECT_EQ(normal_zone.purge(0, true), 0u);
+  head = normal_zone.allocate(16, 16, &clean);
+  EXPECT_FALSE(clean);
+  munlock(memory, 16 * page_size);
+  normal_zone.free(head, 16, false);
+}
+
+TEST_F(Zone, FiguresAddUp) {
+  page* heads[10];
+  ASSERT_EQ(normal_zone.allocate_blocks(0, heads, 10), 10u);
+  const zone_figures f = normal_zone.figures();
+  EXPECT_EQ(f.committed_pages, region.committed >> page_shift);
+  EXPECT_EQ(f.free_pages, f.committed_pages - normal_zone.used_pages());
+  EXPECT_EQ(f.dirty_pages, normal_zone.dirty_pages());
+  std::size_t in_blocks = 0;
+  for (unsigned order = 0; order <= max_order; order++) in_blocks += f.blocks[order] << order;
+  EXPECT_EQ(in_blocks, f.free_pages);
+  normal_zone.free_blocks(0, heads, 10);
+}
+
+// No two runs overlap, each keeps what was written to it, and what is called clean reads as zero.
+TEST_F(Zone, AgreesWithAModelOverRandomRequests) {
+  struct run {
+    std::size_t pages;
+    u64 mark;
+  };
+  std::map<page*, run> runs;
+  std::minstd_rand random(1);
+  u64 next_mark = 1;
+  std::size_t used = used_before;
+  for (int step = 0; step < 20'000; step++) {
+    if (random() % 2 && used < used_before + (256 * mib >> page_shift)) {
+      const std::size_t pages = 1 + random() % (random() % 8 ? 20 : 2000);
+      const std::size_t alignment = std::size_t{1} << (random() % 8 ? 0 : random() % 10);
+      bool clean;
+      page* head = normal_zone.allocate(pages, alignment, &clean);
+      ASSERT_NE(head, nullptr);
+      ASSERT_EQ(region.frames.number_of(head) % alignment, 0u);
+      if (clean) {
+        ASSERT_TRUE(is_zero(address_of(head), pages << page_shift));
+      }
+      mark(address_of(head), pages, next_mark << 32);
+      ASSERT_TRUE(runs.try_emplace(head, run{pages, next_mark << 32}).second);
+      next_mark++;
+      used += pages;
+    } else if (!runs.empty()) {
+      auto at = std::next(runs.begin(), static_cast<long>(random() % runs.size()));
+      const auto [head, r] = *at;
+      ASSERT_TRUE(is_marked(address_of(head), r.pages, r.mark)) << "somebody else wrote there";
+      normal_zone.free(head, r.pages, false);
+      runs.erase(at);
+      used -= r.pages;
+    }
+    if (step % 500 == 0) normal_zone.start_period();
+    if (step % 700 == 0) normal_zone.purge(random() % 10'000, random() % 2);
+    ASSERT_EQ(normal_zone.used_pages(), used);
+  }
+  for (const auto& [head, r] : runs) normal_zone.free(head, r.pages, false);
+}
+
+}  // namespace

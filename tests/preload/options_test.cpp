@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <regex>
 #include <string>
 
 #include "child.h"
@@ -43,7 +44,7 @@ std::string bad_value_line(const std::string& name, const std::string& value) {
 }
 
 bool matches(const std::string& text, const std::string& pattern) {
-  return testing::internal::RE::FullMatch(text, testing::internal::RE(pattern));
+  return std::regex_match(text, std::regex(pattern));
 }
 
 TEST(Options, WithABadValueGetOneLine) {

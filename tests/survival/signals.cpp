@@ -49,9 +49,12 @@ cpu_set_t first_cpus(std::size_t count) {
   return set;
 }
 
+constexpr int workers = 8;
+
 // What the workers share. They allocate with few instructions between two calls, so that a good
 // part of all signals lands inside the allocator.
 struct storm {
+  int cpus;  // on which the workers run
   long signals_wanted;
   int signal;
   std::atomic<bool> enough{false};
@@ -89,6 +92,8 @@ bool batch_is_whole(storm* s, generator& random) {
 
 void* worker(void* argument) {
   auto* s = static_cast<storm*>(argument);
+  const cpu_set_t cpus = first_cpus(s->cpus);
+  sched_setaffinity(0, sizeof cpus, &cpus);
   generator random(s->seed.fetch_add(1));
   churn mine(random.next(), 64 << 10);
   s->ids[s->places.fetch_add(1)] = static_cast<pid_t>(syscall(SYS_gettid));
@@ -110,9 +115,9 @@ void* worker(void* argument) {
   return nullptr;
 }
 
-// Starts the workers, lets `source` send signals, waits until enough have
+// Starts the workers on so many CPUs, lets `source` send signals, waits until enough have
 // come, and checks that every block came back.
-void weather(int workers, int signal, long signals_wanted, std::function<void(storm&)> source) {
+void weather(int cpus, int signal, long signals_wanted, std::function<void(storm&)> source) {
   sigset_t mask;
   sigemptyset(&mask);
   sigaddset(&mask, signal);
@@ -125,7 +130,7 @@ void weather(int workers, int signal, long signals_wanted, std::function<void(st
   malloc_trim(0);
   const std::size_t in_use_before = mallinfo2().uordblks;
   {
-    storm s{signals_wanted, signal};
+    storm s{cpus, signals_wanted, signal};
     s.threads.resize(workers);
     s.ids.resize(workers);
     for (pthread_t& thread : s.threads) {
@@ -202,38 +207,32 @@ void migrate(const storm& s, int moves) {
   }
 }
 
-// On one CPU threads preempt one another at any instruction; on two they also run side by side.
+// On one CPU threads preempt one another at any instruction; on two they also run side by side. The
+// sender of the signals is not bound.
 class OnCpus : public testing::TestWithParam<int> {
  protected:
   void SetUp() override {
     if (allowed_cpus().size() < static_cast<std::size_t>(GetParam())) {
       GTEST_SKIP() << "needs " << GetParam() << " CPUs";
     }
-    sched_getaffinity(0, sizeof before_, &before_);
-    const cpu_set_t wanted = first_cpus(GetParam());
-    ASSERT_EQ(sched_setaffinity(0, sizeof wanted, &wanted), 0);
   }
-  void TearDown() override { sched_setaffinity(0, sizeof before_, &before_); }
-
- private:
-  cpu_set_t before_;
 };
 
 TEST_P(OnCpus, RealTimeTimerLosesNothing) {
-  weather(8, SIGALRM, 20000, [](storm& s) { interval_timer(s, ITIMER_REAL, 30); });
+  weather(GetParam(), SIGALRM, 20000, [](storm& s) { interval_timer(s, ITIMER_REAL, 30); });
 }
 
 // Its resolution is the kernel's tick, so few are asked for.
 TEST_P(OnCpus, ProfilingTimerLosesNothing) {
-  weather(8, SIGPROF, 200, [](storm& s) { interval_timer(s, ITIMER_PROF, 50); });
+  weather(GetParam(), SIGPROF, 200, [](storm& s) { interval_timer(s, ITIMER_PROF, 50); });
 }
 
 TEST_P(OnCpus, TimerOfEachThreadLosesNothing) {
-  weather(8, SIGUSR2, 20000, [](storm& s) { timer_per_thread(s, 50000); });
+  weather(GetParam(), SIGUSR2, 20000, [](storm& s) { timer_per_thread(s, 50000); });
 }
 
 TEST_P(OnCpus, SignalsFromAnotherThreadLoseNothing) {
-  weather(8, SIGUSR1, 20000, [](storm& s) { kill_in_turn(s); });
+  weather(GetParam(), SIGUSR1, 10000, [](storm& s) { kill_in_turn(s); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Signals, OnCpus, testing::Values(1, 2),
@@ -243,17 +242,17 @@ TEST(Signals, ForcedMigrationsLoseNothing) {
   if (allowed_cpus().size() < 2) {
     GTEST_SKIP() << "needs 2 CPUs";
   }
-  weather(8, SIGUSR1, 0, [](storm& s) { migrate(s, 1500); });
+  weather(2, SIGUSR1, 0, [](storm& s) { migrate(s, 500); });
 }
 
 TEST(Signals, ForcedMigrationsUnderATimerLoseNothing) {
   if (allowed_cpus().size() < 2) {
     GTEST_SKIP() << "needs 2 CPUs";
   }
-  weather(8, SIGALRM, 10000, [](storm& s) {
+  weather(2, SIGALRM, 10000, [](storm& s) {
     const itimerval interval{{0, 50}, {0, 50}};
     setitimer(ITIMER_REAL, &interval, nullptr);
-    migrate(s, 1000);
+    migrate(s, 300);
     interval_timer(s, ITIMER_REAL, 50);
   });
 }

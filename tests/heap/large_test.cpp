@@ -1,0 +1,162 @@
+// Large blocks: runs of pages that grow and shrink where they are, and pass into vmalloc when they
+// can not.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include "../page/started.h"
+#include "../preload/child.h"
+#include "heap/heap.h"
+#include "observe/figures.h"
+#include "page/zone.h"
+
+using namespace page_test;
+
+namespace {
+
+bool is_run(const void* block) { return in_frames(block); }
+bool is_vm(const void* block) { return region.vm_units.contains(block); }
+
+class Large : public testing::Test {
+ protected:
+  void SetUp() override {
+    start_heap();
+    trim(0);
+    used_before = normal_zone.used_pages();
+  }
+  void TearDown() override {
+    trim(0);
+    EXPECT_EQ(normal_zone.used_pages(), used_before);
+  }
+
+  static char* allocate_marked(std::size_t size) {
+    char* block = static_cast<char*>(allocate(size));
+    EXPECT_NE(block, nullptr);
+    mark(block, size >> page_shift, 1);
+    return block;
+  }
+  static char* resize(char* block, std::size_t size) {
+    return static_cast<char*>(reallocate(block, size));
+  }
+
+  std::size_t used_before = 0;
+};
+
+TEST_F(Large, ABlockTakesNoMorePagesThanItNeeds) {
+  for (std::size_t size : {max_small_size + 1, 300 * kib, 1 * mib + 1, 33 * mib}) {
+    void* block = allocate(size);
+    EXPECT_TRUE(is_run(block));
+    EXPECT_EQ(normal_zone.used_pages() - used_before, bytes_to_pages(size));
+    release(block, "free");
+    EXPECT_EQ(normal_zone.used_pages(), used_before);
+  }
+}
+
+TEST_F(Large, GrowsInPlaceWhileThePagesBehindAreFree) {
+  char* block = allocate_marked(4 * mib);
+  char* shrunk = resize(block, 1 * mib);
+  EXPECT_EQ(shrunk, block);
+  EXPECT_EQ(normal_zone.used_pages() - used_before, 1 * mib >> page_shift);
+  char* grown = resize(block, 3 * mib);
+  EXPECT_EQ(grown, block);
+  EXPECT_EQ(usable_size(grown, "test"), 3 * mib);
+  EXPECT_TRUE(is_marked(grown, 1 * mib >> page_shift, 1));
+  release(grown, "free");
+}
+
+TEST_F(Large, GrownBeyondWhatIsFreeBehindItMovesWithoutBeingCopied) {
+  char* block = allocate_marked(2 * mib);
+  // Whatever lies behind it is in use.
+  std::vector<void*> others;
+  while (others.empty() || static_cast<char*>(others.back()) < block + 2 * mib) {
+    others.push_back(allocate(2 * mib));
+  }
+  for (int i = 0; i < 8; i++) others.push_back(allocate(1 * mib));
+  const heap_figures before = take_figures();
+  char* grown = resize(block, 1 * gib);
+  ASSERT_NE(grown, nullptr);
+  ASSERT_NE(grown, block);
+  EXPECT_TRUE(is_vm(grown));
+  EXPECT_TRUE(is_marked(grown, 2 * mib >> page_shift, 1));
+  EXPECT_EQ(resident_pages(grown, 1 * gib), 2 * mib >> page_shift);
+  EXPECT_EQ(take_figures().vm_blocks, before.vm_blocks + 1);
+  release(grown, "free");
+  EXPECT_EQ(take_figures().vm_blocks, before.vm_blocks);
+  for (void* other : others) release(other, "free");
+}
+
+TEST_F(Large, ThePagesAGrownBlockLeftBehindAreCleanForTheNext) {
+  char* block = allocate_marked(2 * mib);
+  void* behind = allocate(2 * mib);
+  char* grown = resize(block, 1 * gib);
+  ASSERT_NE(grown, nullptr);
+  void* next = allocate_zeroed(2 * mib);
+  EXPECT_TRUE(is_zero(next, 2 * mib));
+  release(next, "free");
+  release(grown, "free");
+  release(behind, "free");
+}
+
+TEST_F(Large, GrowsFromAFewBytesToManyAndBackWithItsContents) {
+  std::size_t size = 24;
+  char* block = static_cast<char*>(allocate(size));
+  for (std::size_t i = 0; i < size; i++) block[i] = static_cast<char>(i);
+  const auto intact = [&] {
+    for (std::size_t i = 0; i < 24; i++) {
+      if (block[i] != static_cast<char>(i)) return false;
+    }
+    return true;
+  };
+  for (; size < 3 * gib; size += size / 2) {
+    ASSERT_NE(block = resize(block, size), nullptr) << size;
+    ASSERT_GE(usable_size(block, "test"), size);
+    block[size - 1] = 0x55;
+    if (size > 48) {
+      ASSERT_TRUE(intact()) << size;
+    }
+  }
+  for (; size > 48; size /= 3) {
+    ASSERT_NE(block = resize(block, size), nullptr) << size;
+    ASSERT_TRUE(intact()) << size;
+    ASSERT_LT(usable_size(block, "test"), 4 * size + page_size);
+  }
+  release(block, "free");
+}
+
+TEST_F(Large, AboveTheLargestRunABlockIsZeroAndCountedAsVmalloc) {
+  const heap_figures before = take_figures();
+  char* block = static_cast<char*>(allocate_zeroed(5 * gib));
+  ASSERT_NE(block, nullptr);
+  EXPECT_TRUE(is_vm(block));
+  EXPECT_GE(take_figures().vm_bytes - before.vm_bytes, 5 * gib);
+  EXPECT_TRUE(is_zero(block, 1 * mib));
+  block[5 * gib - 1] = 1;
+  release(block, "free");
+  EXPECT_EQ(take_figures().vm_bytes, before.vm_bytes);
+}
+
+// In a heap of a few hundred megabytes the frames begin at no multiple of 1 GiB.
+TEST_F(Large, EvenInASmallRegionAlignmentIsKeptOrRefused) {
+  const auto ended = preload_test::run_in_child([] {
+    setenv("QUARRY_TEST_SMALL_REGION", "1", 1);
+    const rlimit limit = {1000 * mib, 1000 * mib};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(1);
+    execl("/proc/self/exe", "large_test", "--gtest_filter=SmallRegion.*", nullptr);
+    _exit(127);
+  });
+  EXPECT_TRUE(ended.succeeded()) << ended.errors;
+}
+
+TEST(SmallRegion, AlignmentIsKeptOrRefused) {
+  if (!getenv("QUARRY_TEST_SMALL_REGION")) return;  // a part of the test before
+  start_heap();
+  for (std::size_t alignment = 1 * mib; alignment <= 1 * gib; alignment *= 2) {
+    void* block = allocate_aligned(alignment, 100);
+    if (alignment <= 8 * mib) {
+      EXPECT_NE(block, nullptr);
+    }
+    EXPECT_EQ(reinterpret_cast<uptr>(block) % alignment, 0u) << alignment;
+    release(block, "free");
+  }
+}
+
+}  // namespace
