@@ -1,5 +1,7 @@
 #include "page/page_alloc.h"
 
+#include <algorithm>
+
 #include "page/reclaim.h"
 #include "percpu/array.h"
 
@@ -39,8 +41,9 @@ void flush(unsigned order, void** blocks, unsigned count) {
 QUARRY_NOINLINE page* alloc_slow(unsigned order) {
   const unsigned index = index_of(order);
   page* heads[batch];
+  // Without room for a list (there is none yet, or the thread has just migrated) one block will do.
   const unsigned room = percpu::grow(index);
-  const unsigned taken = refill(order, heads, room < batch ? room : batch);
+  const unsigned taken = refill(order, heads, std::clamp(room, 1u, batch));
   if (!taken) return nullptr;
   for (unsigned i = 1; i < taken; i++) {
     heads[i]->kind = page_kind::cached;

@@ -227,19 +227,17 @@ std::size_t kmem_cache::check(const void* object, const char* call) {
 void kmem_cache::report(const void* object, const char* call) {
   page* slab = slab_of(object, shape_);
   // A single object's slab begins at the last frame before the address that is no tail.
-  while (shape_.single && slab->kind == page_kind::none)
-    slab--;
-  const object_place place = place_of(slab, shape_, number_, object);
-  const char* begin =
-      region.frames.address_of(slab) + std::size_t{place.number} * shape_.object_size;
-  switch (place.error) {
-    case object_error::inside_object:
-      os::die(call, object, "inside a block that begins at", begin);
-    case object_error::not_in_slab:
-      os::die(call, object, "not a block of this allocator");
-    default:
-      os::die(call, object, "already free");
+  while (shape_.single && slab->kind == page_kind::none) slab--;
+  if (slab->kind != page_kind::slab || slab->tag != number_) {
+    os::die(call, object, "not a block of this allocator");
   }
+  const char* base = region.frames.address_of(slab);
+  const auto offset = static_cast<std::size_t>(static_cast<const char*>(object) - base);
+  const std::size_t number = offset / shape_.object_size;
+  if (number >= shape_.objects) os::die(call, object, "not a block of this allocator");
+  const char* begin = base + number * shape_.object_size;
+  if (begin != object) os::die(call, object, "inside a block that begins at", begin);
+  os::die(call, object, "already free");
 }
 
 cache_figures kmem_cache::figures() {
