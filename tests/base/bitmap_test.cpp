@@ -26,7 +26,8 @@ struct guarded_bitmap {
 };
 
 void expect_equal(const bitmap& bits, const std::vector<bool>& model) {
-  for (unsigned i = 0; i < model.size(); i++) ASSERT_EQ(bits.test(i), model[i]) << "bit " << i;
+  for (unsigned i = 0; i < model.size(); i++)
+    ASSERT_EQ(bits.test(i), model[i]) << "bit " << i;
   ASSERT_EQ(bits.count(), std::count(model.begin(), model.end(), true));
 }
 

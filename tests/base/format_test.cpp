@@ -73,7 +73,8 @@ TEST(Format, WhatDoesNotFitIsCutAndNothingBehindTheTextIsWritten) {
   } memory;
   std::fill(std::begin(memory.behind), std::end(memory.behind), '#');
   const std::string tens(10, 'x');
-  for (int i = 0; i < 100; i++) memory.line << tens;
+  for (int i = 0; i < 100; i++)
+    memory.line << tens;
   memory.line.decimal(123, 300);
   EXPECT_LT(memory.line.size(), 1000u);
   EXPECT_GE(memory.line.size(), 256u);

@@ -36,7 +36,8 @@ TEST(List, IsEmptyWithoutAConstructorHavingRun) {
 TEST(List, ANodeLeavesItsListWithoutKnowingIt) {
   quarry::list<item> l;
   item a{{}, 1}, b{{}, 2}, c{{}, 3};
-  for (item* i : {&a, &b, &c}) l.push_back(i);
+  for (item* i : {&a, &b, &c})
+    l.push_back(i);
   list_unlink(&b.link);
   EXPECT_EQ(contents(l), (std::vector<item*>{&a, &c}));
 }
@@ -46,7 +47,8 @@ TEST(List, BehavesAsStdListOverRandomOperations) {
   std::list<item*> model;
   std::vector<item> items(50);
   std::vector<item*> outside;
-  for (item& i : items) outside.push_back(&i);
+  for (item& i : items)
+    outside.push_back(&i);
   std::mt19937_64 random(1);
   for (int step = 0; step < 20'000; step++) {
     const auto action = random() % 4;

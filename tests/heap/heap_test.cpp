@@ -30,7 +30,8 @@ struct contents {
 template <class visit_fn>
 void for_some_bytes(std::size_t size, visit_fn visit) {
   const std::size_t step = size <= 4096 ? 1 : size / 500;
-  for (std::size_t i = 0; i < size; i += step) visit(i);
+  for (std::size_t i = 0; i < size; i += step)
+    visit(i);
   if (size) visit(size - 1);
 }
 
@@ -40,7 +41,8 @@ void fill(void* block, contents c) {
 
 bool is_filled(const void* block, contents c) {
   bool same = true;
-  for_some_bytes(c.size, [&](std::size_t i) { same &= static_cast<const u8*>(block)[i] == c.at(i); });
+  for_some_bytes(c.size,
+                 [&](std::size_t i) { same &= static_cast<const u8*>(block)[i] == c.at(i); });
   return same;
 }
 
@@ -48,7 +50,8 @@ class model {
  public:
   explicit model(unsigned seed) : random_(seed) {}
   ~model() {
-    while (!blocks_.empty()) free_block();
+    while (!blocks_.empty())
+      free_block();
   }
 
   void step() {
@@ -122,15 +125,16 @@ class model {
 
   void resize_block() {
     const block at = any_block();
-    const auto [memory, old] = *at;
+    const contents old = at->second;
+    char* const memory = at->first;
     const std::size_t size = std::max<std::size_t>(random_size(), 1);
     remove(at);
     void* resized = reallocate(memory, size);
     ASSERT_NE(resized, nullptr);
     // What for_some_bytes visited of the old contents, as far as it is still there.
     bool same = true;
-    for_some_bytes(old.size, [&, m = resized](std::size_t i) {
-      same &= i >= size || static_cast<u8*>(m)[i] == old.at(i);
+    for_some_bytes(old.size, [&](std::size_t i) {
+      same &= i >= size || static_cast<u8*>(resized)[i] == old.at(i);
     });
     ASSERT_TRUE(same) << old.size << " to " << size << " bytes";
     add(resized, size, 8);
@@ -175,10 +179,12 @@ TEST_F(Heap, AgreesWithTheModelInEachOfManyThreads) {
   for (unsigned t = 0; t < 6; t++) {
     threads.emplace_back([t] {
       model m(100 + t);
-      for (int i = 0; i < 3000 && !HasFatalFailure(); i++) m.step();
+      for (int i = 0; i < 3000 && !HasFatalFailure(); i++)
+        m.step();
     });
   }
-  for (std::thread& t : threads) t.join();
+  for (std::thread& t : threads)
+    t.join();
 }
 
 TEST_F(Heap, ABlockIsAtLeastAsLargeAsAskedForAndWastesLittle) {
@@ -195,7 +201,8 @@ TEST_F(Heap, ABlockIsAtLeastAsLargeAsAskedForAndWastesLittle) {
 
 TEST_F(Heap, EveryAlignmentUpToTheLargestBlockIsKept) {
   for (std::size_t alignment = 1; alignment <= 1 * gib; alignment *= 2) {
-    for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{100}, 40 * kib, 300 * kib}) {
+    for (std::size_t size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{100}, 40 * kib, 300 * kib}) {
       void* block = allocate_aligned(alignment, size);
       ASSERT_NE(block, nullptr) << size << " aligned to " << alignment;
       EXPECT_EQ(reinterpret_cast<uptr>(block) % alignment, 0u);
@@ -236,7 +243,9 @@ TEST_F(Heap, ImpossibleSizesAreRefusedAndLeaveTheBlockAsItWas) {
   release(block, "free");
 }
 
-TEST_F(Heap, ReleasingNothingDoesNothing) { release(nullptr, "free"); }
+TEST_F(Heap, ReleasingNothingDoesNothing) {
+  release(nullptr, "free");
+}
 
 std::string line(const char* call, const void* address, const std::string& reason) {
   char begin[64];

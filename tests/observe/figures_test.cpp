@@ -21,7 +21,8 @@ class Figures : public testing::Test {
     before = take_figures();
   }
   void TearDown() override {
-    for (void* block : blocks) release(block, "free");
+    for (void* block : blocks)
+      release(block, "free");
     const heap_figures after = take_figures();
     EXPECT_EQ(after.small_in_use, before.small_in_use);
     EXPECT_EQ(after.runs_in_use, before.runs_in_use);
@@ -56,7 +57,8 @@ TEST_F(Figures, SmallBlocksInUseAreThoseThatTheProgramHolds) {
 
 TEST_F(Figures, InUseInArraysAndFreeAreTogetherTheObjectsOfAllSlabs) {
   std::minstd_rand random(2);
-  for (int i = 0; i < 5000; i++) hold(allocate(1 + random() % 100'000));
+  for (int i = 0; i < 5000; i++)
+    hold(allocate(1 + random() % 100'000));
   for (int i = 0; i < 4000; i++) {
     std::swap(blocks[random() % blocks.size()], blocks.back());
     release(blocks.back(), "free");
@@ -82,7 +84,8 @@ TEST_F(Figures, EveryCommittedPageIsFreeInASlabOrInARun) {
     hold(allocate(size));
     runs += align_up(size, page_size);
   }
-  for (int i = 0; i < 1000; i++) hold(allocate(500));
+  for (int i = 0; i < 1000; i++)
+    hold(allocate(500));
   const heap_figures f = take_figures();
   EXPECT_EQ(f.runs_in_use, before.runs_in_use + runs);
   EXPECT_EQ(f.committed, f.runs_in_use + f.slab_pages + f.free_pages);

@@ -69,7 +69,8 @@ class Tables : public testing::Test {
 
 TEST_F(Tables, SlabinfoCountsTheObjectsThatTheProgramHolds) {
   std::vector<void*> blocks;
-  for (int i = 0; i < 1000; i++) blocks.push_back(allocate(700));
+  for (int i = 0; i < 1000; i++)
+    blocks.push_back(allocate(700));
   auto caches = parse_slabinfo(output_of(print_slabinfo));
   ASSERT_EQ(caches.count("size-704"), 1u);
   EXPECT_EQ(caches["size-704"].active_objects, 1000u);
@@ -79,7 +80,8 @@ TEST_F(Tables, SlabinfoCountsTheObjectsThatTheProgramHolds) {
   }
   caches = parse_slabinfo(output_of(print_slabinfo));
   EXPECT_EQ(caches["size-704"].active_objects, 600u);
-  for (void* block : blocks) release(block, "free");
+  for (void* block : blocks)
+    release(block, "free");
   trim(0);
   EXPECT_EQ(parse_slabinfo(output_of(print_slabinfo)).count("size-704"), 0u);
 }
@@ -87,7 +89,8 @@ TEST_F(Tables, SlabinfoCountsTheObjectsThatTheProgramHolds) {
 TEST_F(Tables, EveryLineOfSlabinfoIsConsistent) {
   std::vector<void*> blocks;
   for (std::size_t size = 1; size <= max_small_size; size += size / 4 + 1) {
-    for (int i = 0; i < 20; i++) blocks.push_back(allocate(size));
+    for (int i = 0; i < 20; i++)
+      blocks.push_back(allocate(size));
   }
   const auto caches = parse_slabinfo(output_of(print_slabinfo));
   EXPECT_GT(caches.size(), 30u);
@@ -104,7 +107,8 @@ TEST_F(Tables, EveryLineOfSlabinfoIsConsistent) {
     EXPECT_EQ(l.objects_per_slab, cache.shape().objects);
     EXPECT_EQ(l.pages_per_slab, cache.shape().pages);
   }
-  for (void* block : blocks) release(block, "free");
+  for (void* block : blocks)
+    release(block, "free");
 }
 
 TEST_F(Tables, BuddyinfoIsOneLineOfTheFreeBlocksOfEachOrder) {
@@ -114,7 +118,8 @@ TEST_F(Tables, BuddyinfoIsOneLineOfTheFreeBlocksOfEachOrder) {
   EXPECT_EQ(node + " " + number + " " + zone + " " + name, "Node 0, zone Normal");
   std::size_t pages = 0, blocks;
   unsigned orders = 0;
-  for (; line >> blocks; orders++) pages += blocks << orders;
+  for (; line >> blocks; orders++)
+    pages += blocks << orders;
   EXPECT_EQ(orders, max_order + 1);
   EXPECT_EQ(pages, normal_zone.figures().free_pages);
 }
@@ -123,8 +128,8 @@ TEST_F(Tables, StatsSayWhatTheFiguresSay) {
   void* block = allocate(3 * mib);
   const heap_figures f = take_figures();
   const std::string stats = output_of(print_stats);
-  for (std::size_t bytes : {f.small_in_use, f.runs_in_use + f.vm_bytes, f.free_pages,
-                            f.committed + f.vm_bytes}) {
+  for (std::size_t bytes :
+       {f.small_in_use, f.runs_in_use + f.vm_bytes, f.free_pages, f.committed + f.vm_bytes}) {
     EXPECT_NE(stats.find(" " + std::to_string(bytes) + "\n"), std::string::npos) << bytes;
   }
   release(block, "free");

@@ -27,7 +27,9 @@ namespace {
 constexpr unsigned signature = 0x53053053;  // sys/rseq.h, x86
 constexpr std::ptrdiff_t cpu_id_offset = 4, rseq_cs_offset = 8, mm_cid_offset = 24;
 
-char* thread_pointer() { return static_cast<char*>(__builtin_thread_pointer()); }
+char* thread_pointer() {
+  return static_cast<char*>(__builtin_thread_pointer());
+}
 
 std::vector<unsigned> allowed_cpus() {
   cpu_set_t set;
@@ -120,7 +122,8 @@ TEST(Rseq, RunningSequencesCanBeRestartedOnceThatIsRegistered) {
   if (!os::register_restart()) GTEST_SKIP() << "needs Linux >= 5.10 with rseq";
   std::atomic<bool> stop{false};
   std::thread other([&] {
-    while (!stop) std::this_thread::yield();
+    while (!stop)
+      std::this_thread::yield();
   });
   EXPECT_TRUE(os::restart_sequences());
   stop = true;

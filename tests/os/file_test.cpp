@@ -55,7 +55,8 @@ TEST(File, ReadingLeavesNoDescriptorOpen) {
   const file_of file("x");
   const int before = lowest_free_descriptor();
   char buffer[4];
-  for (int i = 0; i < 10; i++) os::read_file(file.path(), buffer, sizeof buffer);
+  for (int i = 0; i < 10; i++)
+    os::read_file(file.path(), buffer, sizeof buffer);
   EXPECT_EQ(lowest_free_descriptor(), before);
 }
 

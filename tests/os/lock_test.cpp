@@ -59,7 +59,8 @@ TEST(Lock, OneThreadAtATimeIsInsideAndSeesWhatTheLastOneWrote) {
     running.emplace_back([&, t] {
       for (unsigned i = 0; i < rounds; i++) {
         if (t % 4 == 0) {
-          while (!shared.l.try_acquire()) std::this_thread::yield();
+          while (!shared.l.try_acquire())
+            std::this_thread::yield();
         } else {
           shared.l.acquire();
         }
@@ -71,7 +72,8 @@ TEST(Lock, OneThreadAtATimeIsInsideAndSeesWhatTheLastOneWrote) {
       }
     });
   }
-  for (std::thread& t : running) t.join();
+  for (std::thread& t : running)
+    t.join();
   EXPECT_FALSE(torn);
   EXPECT_EQ(shared.first, u64{threads} * rounds);
   EXPECT_EQ(shared.second, u64{threads} * rounds);
@@ -92,7 +94,8 @@ TEST(Lock, EveryWaiterThatSleepsIsWoken) {
   os::sleep_ms(50);
   EXPECT_EQ(passed, 0u);
   l.release();
-  for (std::thread& t : waiters) t.join();
+  for (std::thread& t : waiters)
+    t.join();
   EXPECT_EQ(passed, 8u);
 }
 

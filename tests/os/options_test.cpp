@@ -92,8 +92,7 @@ TEST(Options, ABadValueIsNamedInOneLineAndLeavesTheDefault) {
   for (std::string value : {"x", "", "o", "onn", "on:off", "on|off", "exit"}) {
     const reading r = read_from("rseq:" + value);
     EXPECT_TRUE(r.rseq) << value;
-    const std::string wanted =
-        "quarry: QUARRY_CONF: bad value \"" + value + "\" for \"rseq\"";
+    const std::string wanted = "quarry: QUARRY_CONF: bad value \"" + value + "\" for \"rseq\"";
     EXPECT_TRUE(r.errors.starts_with(wanted)) << r.errors;
     EXPECT_EQ(std::count(r.errors.begin(), r.errors.end(), '\n'), 1) << r.errors;
   }

@@ -24,14 +24,21 @@ std::atomic<bool> may_end{false};
 
 void wait_for_the_end() {
   thread_id = static_cast<int>(os::syscall(SYS_gettid));
-  while (!may_end) os::sleep_ms(1);
+  while (!may_end)
+    os::sleep_ms(1);
 }
 
-void count_run() { runs++; }
+void count_run() {
+  runs++;
+}
 
-std::string task_directory() { return "/proc/self/task/" + std::to_string(thread_id); }
+std::string task_directory() {
+  return "/proc/self/task/" + std::to_string(thread_id);
+}
 
-bool exists() { return access(task_directory().c_str(), F_OK) == 0; }
+bool exists() {
+  return access(task_directory().c_str(), F_OK) == 0;
+}
 
 std::string status_field(const std::string& field) {
   std::ifstream status(task_directory() + "/status");
@@ -48,15 +55,18 @@ class BareThread : public testing::Test {
     thread_id = 0;
     may_end = false;
     ASSERT_TRUE(thread.start(wait_for_the_end));
-    while (!thread_id) os::sleep_ms(1);
+    while (!thread_id)
+      os::sleep_ms(1);
   }
   void end() {
     may_end = true;
-    while (exists()) os::sleep_ms(1);
+    while (exists())
+      os::sleep_ms(1);
   }
   // As soon as the last one is really gone; the kernel says so a moment after it left /proc.
   void start_again(void (*run)()) {
-    while (!thread.start(run)) os::sleep_ms(1);
+    while (!thread.start(run))
+      os::sleep_ms(1);
   }
 
   static os::bare_thread thread;
@@ -83,7 +93,8 @@ TEST_F(BareThread, LeavesTheSignalMaskOfItsStarterAsItWas) {
   pthread_sigmask(SIG_SETMASK, nullptr, &before);
   start_and_wait();
   pthread_sigmask(SIG_SETMASK, nullptr, &after);
-  for (int s = 1; s < SIGRTMAX; s++) EXPECT_EQ(sigismember(&before, s), sigismember(&after, s));
+  for (int s = 1; s < SIGRTMAX; s++)
+    EXPECT_EQ(sigismember(&before, s), sigismember(&after, s));
   end();
 }
 
@@ -97,8 +108,10 @@ TEST_F(BareThread, IsNotStartedTwiceAtATime) {
 
 TEST_F(BareThread, CanBeStartedAgainAfterItsEndManyTimes) {
   const int before = runs;
-  for (int i = 0; i < 200; i++) start_again(count_run);
-  while (runs < before + 200) os::sleep_ms(1);
+  for (int i = 0; i < 200; i++)
+    start_again(count_run);
+  while (runs < before + 200)
+    os::sleep_ms(1);
   EXPECT_EQ(runs, before + 200);
 }
 
@@ -118,7 +131,8 @@ TEST_F(BareThread, TakesTurnsWithOthersAtALock) {
     os::lock_guard guard(l);
     count++;
   }
-  while (runs == before) os::sleep_ms(1);
+  while (runs == before)
+    os::sleep_ms(1);
   EXPECT_EQ(count, 2u * rounds);
 }
 
@@ -128,7 +142,8 @@ TEST_F(BareThread, IsGoneInAForkChildAndCanBeStartedThere) {
     thread.forget();
     runs = 0;
     if (!thread.start(count_run)) _exit(1);
-    while (runs == 0) os::sleep_ms(1);
+    while (runs == 0)
+      os::sleep_ms(1);
   });
   end();
   EXPECT_TRUE(ended.succeeded());

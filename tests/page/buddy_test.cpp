@@ -75,7 +75,8 @@ class model {
 
 std::vector<std::size_t> blocks_of(const buddy& b) {
   std::vector<std::size_t> per_order;
-  for (unsigned order = 0; order <= max_order; order++) per_order.push_back(b.blocks(order));
+  for (unsigned order = 0; order <= max_order; order++)
+    per_order.push_back(b.blocks(order));
   return per_order;
 }
 
@@ -112,7 +113,8 @@ class comparison {
   }
 
   void free_all() {
-    while (!runs_.empty()) free_run(runs_.begin(), 0);
+    while (!runs_.empty())
+      free_run(runs_.begin(), 0);
   }
 
  private:
@@ -212,10 +214,12 @@ TEST(Buddy, SplitsDownToOneUnitAndMergesAllTheWayUp) {
   u.free.give(0, 1024, true);
   std::vector<page*> taken;
   bool clean;
-  while (page* head = u.free.take(0, 1, &clean)) taken.push_back(head);
+  while (page* head = u.free.take(0, 1, &clean))
+    taken.push_back(head);
   ASSERT_EQ(taken.size(), 1024u);
   std::shuffle(taken.begin(), taken.end(), std::minstd_rand(1));
-  for (page* head : taken) u.free.give(u.number_of(head), 1, false);
+  for (page* head : taken)
+    u.free.give(u.number_of(head), 1, false);
   EXPECT_EQ(u.free.blocks(10), 1u);
   EXPECT_EQ(u.free.dirty_units(), 1024u);
 }
@@ -307,7 +311,8 @@ TEST(Buddy, TheLargestDirtyBlockIsTakenFirst) {
   u.free.give(16, 8, false);
   u.free.give(32, 4, false);
   std::vector<unsigned> orders;
-  while (page* head = u.free.take_dirty(true)) orders.push_back(head->order);
+  while (page* head = u.free.take_dirty(true))
+    orders.push_back(head->order);
   EXPECT_EQ(orders, (std::vector<unsigned>{3, 2, 1}));
   EXPECT_EQ(u.free.dirty_units(), 0u);
 }

@@ -52,8 +52,10 @@ TEST_F(PageAlloc, BlocksOfEveryOrderAreAlignedToTheirSizeAndApart) {
 TEST_F(PageAlloc, FreedBlocksOfSmallOrdersWaitOnTheListsAsFreeOnes) {
   for (unsigned order = 0; order <= max_listed_order; order++) {
     std::vector<page*> heads;
-    for (int i = 0; i < 8; i++) heads.push_back(alloc_pages(order));
-    for (page* head : heads) free_pages(head, order);
+    for (int i = 0; i < 8; i++)
+      heads.push_back(alloc_pages(order));
+    for (page* head : heads)
+      free_pages(head, order);
     EXPECT_GT(listed_pages(), 0u) << "order " << order;
     reclaim_everything();
     EXPECT_EQ(listed_pages(), 0u);
@@ -63,8 +65,10 @@ TEST_F(PageAlloc, FreedBlocksOfSmallOrdersWaitOnTheListsAsFreeOnes) {
 TEST_F(PageAlloc, ListsHoldABoundedPartOfWhatIsFreed) {
   for (unsigned order = 0; order <= max_listed_order; order++) {
     std::vector<page*> heads;
-    for (int i = 0; i < 4000; i++) heads.push_back(alloc_pages(order));
-    for (page* head : heads) free_pages(head, order);
+    for (int i = 0; i < 4000; i++)
+      heads.push_back(alloc_pages(order));
+    for (page* head : heads)
+      free_pages(head, order);
     EXPECT_LE(listed_pages() << page_shift, 2 * mib * region.cpus) << "order " << order;
     reclaim_everything();
   }
@@ -89,7 +93,8 @@ TEST_F(PageAlloc, RunsAreOfAnyLengthAndTheirTailsCanBeFreed) {
   free_run(head, 600, false);
 }
 
-// Blocks pass between threads by way of a common queue; whoever takes one up finds it as it was left.
+// Blocks pass between threads by way of a common queue; whoever takes one up finds it as it was
+// left.
 TEST_F(PageAlloc, ThreadsMayFreeWhatOthersAllocated) {
   struct block {
     page* head;
@@ -124,8 +129,10 @@ TEST_F(PageAlloc, ThreadsMayFreeWhatOthersAllocated) {
       }
     });
   }
-  for (std::thread& t : threads) t.join();
-  for (const block& b : queue) release(b);
+  for (std::thread& t : threads)
+    t.join();
+  for (const block& b : queue)
+    release(b);
   EXPECT_EQ(wrong, 0u);
 }
 

@@ -18,7 +18,8 @@ constexpr std::size_t run_pages = 128 * mib >> page_shift;
 unsigned threads_of_this_process() {
   DIR* tasks = opendir("/proc/self/task");
   unsigned count = 0;
-  while (const dirent* entry = readdir(tasks)) count += entry->d_name[0] != '.';
+  while (const dirent* entry = readdir(tasks))
+    count += entry->d_name[0] != '.';
   closedir(tasks);
   return count;
 }
@@ -38,7 +39,8 @@ char* free_much() {
 // The test's time limit ends what would never come.
 template <class condition_fn>
 void wait_until(condition_fn condition) {
-  while (!condition()) os::sleep_ms(10);
+  while (!condition())
+    os::sleep_ms(10);
 }
 
 class Reclaim : public testing::Test {
@@ -91,9 +93,11 @@ TEST_F(Reclaim, LittleFreeMemoryIsNotWorthAThread) {
 
 TEST_F(Reclaim, ObjectsInArraysOfAnIdleProgramGoBackAsWell) {
   std::vector<void*> blocks;
-  for (int i = 0; i < 200'000; i++) blocks.push_back(std::memset(allocate(512), 1, 512));
+  for (int i = 0; i < 200'000; i++)
+    blocks.push_back(std::memset(allocate(512), 1, 512));
   const std::size_t used = normal_zone.used_pages();
-  for (void* block : blocks) release(block, "free");
+  for (void* block : blocks)
+    release(block, "free");
   wait_until([&] { return normal_zone.used_pages() < used / 8; });
 }
 

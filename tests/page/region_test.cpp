@@ -126,7 +126,7 @@ TEST_F(Region, UnderALimitItLeavesTheProgramRoomAndUsesMostOfTheRest) {
 
 TEST_F(Region, IsRefusedWhereThereIsNoRoomForASmallOne) {
   const auto ended = reserve_within(2 * mib, [](bool reserved) { _exit(reserved ? 1 : 0); });
-  EXPECT_TRUE(ended.succeeded());
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
 }
 
 }  // namespace

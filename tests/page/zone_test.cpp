@@ -74,7 +74,8 @@ TEST_F(Zone, BlocksComeAndGoInBatches) {
   page* heads[32];
   ASSERT_EQ(normal_zone.allocate_blocks(2, heads, 32), 32u);
   EXPECT_EQ(normal_zone.used_pages(), used_before + 32 * 4);
-  for (u64 i = 0; i < 32; i++) mark(address_of(heads[i]), 4, i << 32);
+  for (u64 i = 0; i < 32; i++)
+    mark(address_of(heads[i]), 4, i << 32);
   for (u64 i = 0; i < 32; i++) {
     EXPECT_EQ(region.frames.number_of(heads[i]) % 4, 0u);
     EXPECT_TRUE(is_marked(address_of(heads[i]), 4, i << 32));
@@ -126,13 +127,13 @@ TEST_F(Zone, LockedMemoryStaysDirty) {
   ASSERT_NE(head, nullptr);
   char* memory = address_of(head);
   mark(memory, 16, 1);
-  const bool locked = mlock(memory, 16 * page_size) == 0;
+  const bool locked = lock_memory(memory, 16 * page_size);
   normal_zone.free(head, 16, false);
   if (!locked) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of 64 KiB";
   EXPECT_EQ(normal_zone.purge(0, true), 0u);
   head = normal_zone.allocate(16, 16, &clean);
   EXPECT_FALSE(clean);
-  munlock(memory, 16 * page_size);
+  syscall(SYS_munlock, memory, 16 * page_size);
   normal_zone.free(head, 16, false);
 }
 
@@ -144,7 +145,8 @@ TEST_F(Zone, FiguresAddUp) {
   EXPECT_EQ(f.free_pages, f.committed_pages - normal_zone.used_pages());
   EXPECT_EQ(f.dirty_pages, normal_zone.dirty_pages());
   std::size_t in_blocks = 0;
-  for (unsigned order = 0; order <= max_order; order++) in_blocks += f.blocks[order] << order;
+  for (unsigned order = 0; order <= max_order; order++)
+    in_blocks += f.blocks[order] << order;
   EXPECT_EQ(in_blocks, f.free_pages);
   normal_zone.free_blocks(0, heads, 10);
 }
@@ -186,7 +188,8 @@ TEST_F(Zone, AgreesWithAModelOverRandomRequests) {
     if (step % 700 == 0) normal_zone.purge(random() % 10'000, random() % 2);
     ASSERT_EQ(normal_zone.used_pages(), used);
   }
-  for (const auto& [head, r] : runs) normal_zone.free(head, r.pages, false);
+  for (const auto& [head, r] : runs)
+    normal_zone.free(head, r.pages, false);
 }
 
 }  // namespace

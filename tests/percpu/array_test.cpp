@@ -12,11 +12,14 @@ namespace {
 
 using objects = std::vector<void*>;
 
-void* object(std::size_t number) { return reinterpret_cast<void*>(number * 8); }
+void* object(std::size_t number) {
+  return reinterpret_cast<void*>(number * 8);
+}
 
 objects numbered(std::size_t first, std::size_t last) {
   objects all;
-  for (std::size_t n = first; n <= last; n++) all.push_back(object(n));
+  for (std::size_t n = first; n <= last; n++)
+    all.push_back(object(n));
   return all;
 }
 
@@ -27,13 +30,15 @@ objects reversed(objects all) {
 
 objects pop_all(unsigned index) {
   objects all;
-  while (void* popped = percpu::pop(index)) all.push_back(popped);
+  while (void* popped = percpu::pop(index))
+    all.push_back(popped);
   return all;
 }
 
 unsigned push_all(unsigned index, const objects& all) {
   unsigned pushed = 0;
-  while (pushed < all.size() && percpu::push(index, all[pushed])) pushed++;
+  while (pushed < all.size() && percpu::push(index, all[pushed]))
+    pushed++;
   return pushed;
 }
 
@@ -54,7 +59,8 @@ class Array : public testing::Test {
   void SetUp() override {
     start_arrays();
     put_on_cpu(0, allowed_cpus().front());
-    for (objects& d : drained) d.clear();
+    for (objects& d : drained)
+      d.clear();
   }
   void TearDown() override { percpu::drain(false, discard); }
 
@@ -105,7 +111,8 @@ TEST_F(Array, LastInIsFirstOut) {
     return some;
   });
   objects expected = {object(60), object(59), object(61)};
-  for (std::size_t n = 58; n >= 1; n--) expected.push_back(object(n));
+  for (std::size_t n = 58; n >= 1; n--)
+    expected.push_back(object(n));
   EXPECT_EQ(popped, expected);
 }
 
@@ -179,7 +186,8 @@ TEST_F(Array, NeverShrinksAndKeepsItsObjectsInOrderWhileItGrows) {
       const unsigned now = percpu::grow(index);
       EXPECT_GE(now, capacity);
       capacity = now;
-      while (percpu::push(index, object(next))) next++;
+      while (percpu::push(index, object(next)))
+        next++;
     }
     return pop_all(index);
   });
@@ -190,10 +198,12 @@ TEST_F(Array, LargeObjectsStopGrowingAtTheBudgetOfTheCpu) {
   constexpr std::size_t bytes = 16 * kib;
   constexpr unsigned limit = 255;
   std::vector<unsigned> indices;
-  for (int i = 0; i < 20; i++) indices.push_back(new_index(bytes, limit));
+  for (int i = 0; i < 20; i++)
+    indices.push_back(new_index(bytes, limit));
   const auto held = undisturbed([&] {
     std::size_t sum = 0;
-    for (unsigned index : indices) sum += bytes * grow_fully(index);
+    for (unsigned index : indices)
+      sum += bytes * grow_fully(index);
     return sum;
   });
   EXPECT_LE(held, 4 * mib) << "without a budget it would be " << 20 * limit * bytes;
@@ -208,7 +218,8 @@ TEST_F(Array, LargeObjectsStopGrowingAtTheBudgetOfTheCpu) {
 // 80 indices of up to 1023 objects are more than the area has slots.
 TEST_F(Array, WithoutRoomInTheAreaKeepsWhatItHas) {
   std::vector<unsigned> indices;
-  for (int i = 0; i < 80; i++) indices.push_back(new_index(1, 1023));
+  for (int i = 0; i < 80; i++)
+    indices.push_back(new_index(1, 1023));
   const auto lost = undisturbed([&] {
     std::vector<unsigned> pushed;
     for (unsigned index : indices) {
@@ -257,7 +268,8 @@ TEST_F(Array, DrainingIdleOnesLeavesThoseThatChangedSinceTheLastTime) {
     grow_fully(busy);
     push_all(idle, numbered(1, 10));
     push_all(busy, numbered(101, 110));
-    for (objects& d : drained) d.clear();
+    for (objects& d : drained)
+      d.clear();
     percpu::drain(true, collect);
     const std::size_t at_first = drained[idle].size() + drained[busy].size();
     percpu::pop(busy);
@@ -277,7 +289,8 @@ TEST_F(Array, DrainingReachesTheArraysOfEveryCpu) {
     std::thread([&] {
       put_on_cpu(0, cpu);
       grow_fully(index);
-      for (int i = 0; i < 5 && percpu::push(index, object(next)); i++) next++;
+      for (int i = 0; i < 5 && percpu::push(index, object(next)); i++)
+        next++;
     }).join();
   }
   EXPECT_EQ(percpu::figures_of(index).objects, next - 1);

@@ -36,7 +36,8 @@ inline unsigned new_index(std::size_t bytes, unsigned limit) {
 // As large as it gets.
 inline unsigned grow_fully(unsigned index) {
   unsigned capacity = 0;
-  for (int misses = 0; misses < 1000; misses++) capacity = percpu::grow(index);
+  for (int misses = 0; misses < 1000; misses++)
+    capacity = percpu::grow(index);
   return capacity;
 }
 

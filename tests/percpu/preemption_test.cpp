@@ -1,5 +1,5 @@
-// The arrays under preemption, migration, signals, growth and draining: whatever interrupts a thread
-// in the middle of an operation, each token stays the property of one, and none is lost.
+// The arrays under preemption, migration, signals, growth and draining: whatever interrupts a
+// thread in the middle of an operation, each token stays the property of one, and none is lost.
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -83,7 +83,7 @@ class Preemption : public testing::Test {
  protected:
   void SetUp() override {
     start_arrays();
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = handle_signal;
     action.sa_flags = SA_RESTART;
     sigaction(timer_signal, &action, nullptr);
@@ -104,15 +104,19 @@ class Preemption : public testing::Test {
         c.begin(t);
         work(c, t);
         running--;
-        while (running) std::this_thread::yield();  // the ids stay true until all are done
+        while (running)
+          std::this_thread::yield();  // the ids stay true until all are done
       });
     }
     for (auto& id : ids) {
-      while (!id) std::this_thread::yield();
+      while (!id)
+        std::this_thread::yield();
     }
     const std::vector<pid_t> known(ids.begin(), ids.end());
-    while (running) c.disturb ? c.disturb(known) : std::this_thread::yield();
-    for (std::thread& t : threads) t.join();
+    while (running)
+      c.disturb ? c.disturb(known) : std::this_thread::yield();
+    for (std::thread& t : threads)
+      t.join();
     expect_all_there();
   }
 
@@ -137,7 +141,8 @@ class Preemption : public testing::Test {
     }
     handler_hand = nullptr;
     const std::lock_guard guard(kept_mutex_);
-    for (hand* h : {&own, &handlers}) kept_.insert(kept_.end(), h->held().begin(), h->held().end());
+    for (hand* h : {&own, &handlers})
+      kept_.insert(kept_.end(), h->held().begin(), h->held().end());
   }
 
   // In the end every token is in somebody's hand or in an array, once.
@@ -152,7 +157,8 @@ class Preemption : public testing::Test {
     drained.clear();
     std::sort(all.begin(), all.end());
     std::vector<void*> expected;
-    for (std::size_t i = 0; i < tokens.size(); i++) expected.push_back(tokens.at(i));
+    for (std::size_t i = 0; i < tokens.size(); i++)
+      expected.push_back(tokens.at(i));
     EXPECT_EQ(all.size(), expected.size());
     EXPECT_TRUE(all == expected) << "tokens lost or doubled";
     EXPECT_EQ(tokens.wrong(), 0u);
@@ -162,11 +168,15 @@ class Preemption : public testing::Test {
   std::vector<void*> kept_;
 };
 
-// A thread may not take an area's lock again in a handler that interrupted it under that lock, so in
-// fallback the handler is just an interruption.
-bool handlers_may_take_part() { return percpu::use_sequences; }
+// A thread may not take an area's lock again in a handler that interrupted it under that lock, so
+// in fallback the handler is just an interruption.
+bool handlers_may_take_part() {
+  return percpu::use_sequences;
+}
 
-void stay_on_first_cpu(unsigned) { put_on_cpu(0, allowed_cpus().front()); }
+void stay_on_first_cpu(unsigned) {
+  put_on_cpu(0, allowed_cpus().front());
+}
 
 void move_to_another_cpu(const std::vector<pid_t>& threads) {
   static const std::vector<unsigned> cpus = allowed_cpus();
@@ -180,14 +190,18 @@ void drain_now(const std::vector<pid_t>&) {
   usleep(50);
 }
 
-TEST_F(Preemption, OnOneCpuLosesNothing) { run({.begin = stay_on_first_cpu}); }
+TEST_F(Preemption, OnOneCpuLosesNothing) {
+  run({.begin = stay_on_first_cpu});
+}
 
 TEST_F(Preemption, OnOneCpuWithSignalsAtAnyInstructionLosesNothing) {
   run({.begin = stay_on_first_cpu, .timer = true});
   EXPECT_GT(signals, 0u);
 }
 
-TEST_F(Preemption, OnAllCpusLosesNothing) { run({}); }
+TEST_F(Preemption, OnAllCpusLosesNothing) {
+  run({});
+}
 
 TEST_F(Preemption, WithForcedMigrationsLosesNothing) {
   if (allowed_cpus().size() < 2) GTEST_SKIP() << "needs two CPUs";
@@ -199,14 +213,17 @@ TEST_F(Preemption, WithHandlersThatPopAndPushLosesNothing) {
   EXPECT_GT(signals, 0u);
 }
 
-TEST_F(Preemption, WithDrainsMeanwhileLosesNothing) { run({.disturb = drain_now}); }
+TEST_F(Preemption, WithDrainsMeanwhileLosesNothing) {
+  run({.disturb = drain_now});
+}
 
 TEST_F(Preemption, OnOneCpuWithDrainsMeanwhileLosesNothing) {
   run({.begin = stay_on_first_cpu, .disturb = drain_now});
 }
 
 TEST_F(Preemption, WithDrainsInTheMiddleOfSequencesLosesNothing) {
-  run({.juggle = true, .disturb = [](const std::vector<pid_t>&) { percpu::drain(false, collect); }});
+  run({.juggle = true,
+       .disturb = [](const std::vector<pid_t>&) { percpu::drain(false, collect); }});
 }
 
 TEST_F(Preemption, WithAllOfItAtOnceLosesNothing) {

@@ -74,15 +74,18 @@ class hand {
   void pop_batch() {
     void* batch[max_batch];
     const unsigned got = percpu::pop_batch(index_, batch, random_() % (max_batch + 1));
-    for (unsigned i = 0; i < got; i++) take(batch[i]);
+    for (unsigned i = 0; i < got; i++)
+      take(batch[i]);
   }
 
   void push_batch() {
     const auto count = std::min<std::size_t>(held_.size(), random_() % (max_batch + 1));
     void* const* batch = held_.data() + held_.size() - count;
-    for (std::size_t i = 0; i < count; i++) tokens_->leave(batch[i]);
+    for (std::size_t i = 0; i < count; i++)
+      tokens_->leave(batch[i]);
     const unsigned pushed = percpu::push_batch(index_, batch, static_cast<unsigned>(count));
-    for (std::size_t i = pushed; i < count; i++) tokens_->take(batch[i]);
+    for (std::size_t i = pushed; i < count; i++)
+      tokens_->take(batch[i]);
     held_.erase(held_.end() - static_cast<long>(count),
                 held_.end() - static_cast<long>(count) + pushed);
   }

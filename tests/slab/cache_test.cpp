@@ -27,7 +27,9 @@ void give(unsigned c, void* object) {
   if (!percpu::push(c, object)) general_caches[c].free(object);
 }
 
-u64 pattern_of(const void* object) { return reinterpret_cast<u64>(object) * 0x9e37'79b9'7f4a'7c15; }
+u64 pattern_of(const void* object) {
+  return reinterpret_cast<u64>(object) * 0x9e37'79b9'7f4a'7c15;
+}
 
 // First and last word, so that an overlap with a neighbour is seen.
 void fill(void* object, std::size_t size) {
@@ -99,7 +101,8 @@ TEST_P(CacheOfSize, AgreesWithAModelOverRandomRequests) {
 TEST_P(CacheOfSize, CountsWhatIsOutOfItsSlabs) {
   const unsigned count = 100;
   std::vector<void*> objects;
-  for (unsigned i = 0; i < count; i++) objects.push_back(take(c));
+  for (unsigned i = 0; i < count; i++)
+    objects.push_back(take(c));
   const auto in_use = [&] {
     const cache_figures f = general_caches[c].figures();
     return f.objects_out - f.shared_objects - percpu::figures_of(c).objects;
@@ -107,7 +110,8 @@ TEST_P(CacheOfSize, CountsWhatIsOutOfItsSlabs) {
   EXPECT_EQ(in_use(), count);
   const cache_figures f = general_caches[c].figures();
   EXPECT_GE(f.slabs * general_caches[c].shape().objects, f.objects_out);
-  for (void* object : objects) give(c, object);
+  for (void* object : objects)
+    give(c, object);
   EXPECT_EQ(in_use(), 0u);
 }
 
@@ -116,9 +120,11 @@ TEST_P(CacheOfSize, ShrinkingReturnsEveryPageThatHoldsNothing) {
   const std::size_t used = normal_zone.used_pages();
   const std::size_t count = std::min<std::size_t>(2000, 32 * mib / size);
   std::vector<void*> objects;
-  for (std::size_t i = 0; i < count; i++) objects.push_back(take(c));
+  for (std::size_t i = 0; i < count; i++)
+    objects.push_back(take(c));
   EXPECT_GE(normal_zone.used_pages() - used, count * size >> page_shift);
-  for (void* object : objects) give(c, object);
+  for (void* object : objects)
+    give(c, object);
   shrink_all(false);
   reclaim_everything();
   EXPECT_EQ(normal_zone.used_pages(), used);
@@ -127,9 +133,11 @@ TEST_P(CacheOfSize, ShrinkingReturnsEveryPageThatHoldsNothing) {
 TEST_P(CacheOfSize, SlabsThatStillHoldAnObjectStay) {
   void* first = take(c);
   std::vector<void*> others;
-  for (int i = 0; i < 100; i++) others.push_back(take(c));
+  for (int i = 0; i < 100; i++)
+    others.push_back(take(c));
   fill(first, size);
-  for (void* object : others) give(c, object);
+  for (void* object : others)
+    give(c, object);
   shrink_all(false);
   EXPECT_EQ(general_caches[c].figures().slabs, 1u);
   EXPECT_EQ(general_caches[c].figures().objects_out, 1u);
@@ -140,8 +148,10 @@ TEST_P(CacheOfSize, SlabsThatStillHoldAnObjectStay) {
 
 TEST_P(CacheOfSize, AnIdleSharedArrayIsEmptiedAtTheSecondGlance) {
   std::vector<void*> objects;
-  for (unsigned i = 0; i < 2000 && i * size < 32 * mib; i++) objects.push_back(take(c));
-  for (void* object : objects) give(c, object);
+  for (unsigned i = 0; i < 2000 && i * size < 32 * mib; i++)
+    objects.push_back(take(c));
+  for (void* object : objects)
+    give(c, object);
   if (general_caches[c].figures().shared_objects == 0) {
     ASSERT_GT(size, 16 * kib) << "small objects pass through the shared array";
     return;
@@ -180,7 +190,8 @@ TEST_P(CacheOfSize, ThreadsMayGiveBackWhatOthersTook) {
       }
     });
   }
-  for (std::thread& t : threads) t.join();
+  for (std::thread& t : threads)
+    t.join();
   EXPECT_EQ(wrong, 0u);
   for (void* object : queue) {
     EXPECT_TRUE(is_filled(object, size));
@@ -189,14 +200,15 @@ TEST_P(CacheOfSize, ThreadsMayGiveBackWhatOthersTook) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, CacheOfSize,
-                         testing::Values(8, 16, 64, 112, 256, 1024, 1792, 4096, 10240, 32768,
-                                         65536, 262144));
+                         testing::Values(8, 16, 64, 112, 256, 1024, 1792, 4096, 10240, 32768, 65536,
+                                         262144));
 
 class WrongUse : public CacheOfSize {
  protected:
   // What a drain does, by which every wrong object is seen at the latest.
   void give_and_flush(const std::vector<void*>& objects) {
-    for (void* object : objects) give(c, object);
+    for (void* object : objects)
+      give(c, object);
     shrink_all(false);
   }
   static std::string line(const void* object, const std::string& reason) {
@@ -209,8 +221,11 @@ class WrongUse : public CacheOfSize {
 TEST_P(WrongUse, GivenBackTwiceAnObjectIsNamed) {
   void* object = take(c);
   void* keeps_the_slab = take(c);
-  EXPECT_TRUE(dies_with_one_line([&] { give_and_flush({object, object}); },
-                                 line(object, "(already free|not a block of this allocator)")));
+  EXPECT_TRUE(dies_with_one_line(
+      [&] {
+        give_and_flush({object, object});
+      },
+      line(object, "(already free|not a block of this allocator)")));
   give(c, object);
   give(c, keeps_the_slab);
 }
@@ -235,8 +250,8 @@ TEST_P(WrongUse, CheckingNamesTheCallThatAsked) {
   snprintf(expected, sizeof expected,
            "quarry: malloc_usable_size\\(%p\\): inside a block that begins at %p",
            static_cast<void*>(object + 4), static_cast<void*>(object));
-  EXPECT_TRUE(dies_with_one_line(
-      [&] { general_caches[c].check(object + 4, "malloc_usable_size"); }, expected));
+  EXPECT_TRUE(dies_with_one_line([&] { general_caches[c].check(object + 4, "malloc_usable_size"); },
+                                 expected));
   give(c, object);
   give(c, other);
 }

@@ -35,7 +35,8 @@ TEST(SizeClass, WastesLessThanAnEighthAbove128Bytes) {
 
 TEST(SizeClass, IsAMultipleOf16AboveEightBytes) {
   EXPECT_EQ(bytes_of_class(1), 8u);
-  for (unsigned c = 2; c < class_count; c++) EXPECT_EQ(bytes_of_class(c) % 16, 0u) << c;
+  for (unsigned c = 2; c < class_count; c++)
+    EXPECT_EQ(bytes_of_class(c) % 16, 0u) << c;
 }
 
 // What aligned requests rely on: a size rounded up to its alignment has a class of that alignment.
@@ -55,6 +56,8 @@ TEST(SizeClass, TheTableSaysTheSameAsTheArithmetic) {
 }
 
 // free() takes the class byte of a frame for an index.
-TEST(SizeClass, FitsIntoAByte) { EXPECT_LE(class_count, 256u); }
+TEST(SizeClass, FitsIntoAByte) {
+  EXPECT_LE(class_count, 256u);
+}
 
 }  // namespace

@@ -100,7 +100,8 @@ TEST_P(Slab, HasAllItsObjectsFreeAndHandsThemOutLowestFirst) {
   EXPECT_EQ(index_of(s.head, s.shape).count(), s.shape.objects);
   const std::vector<unsigned> taken = s.take(s.shape.objects + 10);
   ASSERT_EQ(taken.size(), s.shape.objects);
-  for (unsigned i = 0; i < taken.size(); i++) EXPECT_EQ(taken[i], i);
+  for (unsigned i = 0; i < taken.size(); i++)
+    EXPECT_EQ(taken[i], i);
   EXPECT_EQ(index_of(s.head, s.shape).count(), 0u);
 }
 
@@ -109,7 +110,8 @@ TEST_P(Slab, KnowsEveryAddressInIt) {
   const std::size_t object_size = s.shape.object_size;
   s.take(s.shape.objects);
   // Every third object is free, the others are in use.
-  for (unsigned i = 0; i < s.shape.objects; i += 3) index_of(s.head, s.shape).set(i);
+  for (unsigned i = 0; i < s.shape.objects; i += 3)
+    index_of(s.head, s.shape).set(i);
   for (std::size_t offset = 0; offset < s.size(); offset++) {
     const std::size_t number = offset / object_size;
     const object_place place = s.place(offset);
@@ -174,8 +176,7 @@ TEST_P(Slab, ItsIndexAgreesWithAModelOverRandomRequests) {
       index_of(s.head, s.shape).set(number);
       in_use[number] = false;
     }
-    ASSERT_EQ(index_of(s.head, s.shape).count(),
-              std::count(in_use.begin(), in_use.end(), false));
+    ASSERT_EQ(index_of(s.head, s.shape).count(), std::count(in_use.begin(), in_use.end(), false));
   }
 }
 

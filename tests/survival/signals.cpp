@@ -75,6 +75,9 @@ bool batch_is_whole(storm* s, generator& random) {
   const std::uint64_t stamp = random.next();
   for (int i = 0; i < count; ++i) {
     batch[i] = static_cast<std::uint64_t*>(malloc(size));
+    if (batch[i] == nullptr) {
+      abort();  // there is memory enough
+    }
     batch[i][0] = stamp + i;
     batch[i][size / 8 - 1] = ~(stamp + i);
   }
