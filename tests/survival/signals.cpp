@@ -235,7 +235,7 @@ TEST_P(OnCpus, TimerOfEachThreadLosesNothing) {
 }
 
 TEST_P(OnCpus, SignalsFromAnotherThreadLoseNothing) {
-  weather(GetParam(), SIGUSR1, 10000, [](storm& s) { kill_in_turn(s); });
+  weather(GetParam(), SIGUSR1, 4000, [](storm& s) { kill_in_turn(s); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Signals, OnCpus, testing::Values(1, 2),
