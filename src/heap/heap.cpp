@@ -18,8 +18,9 @@ namespace {
 
 constexpr std::size_t max_run_size = page_size << max_order;
 
-// Below that, copying a block that grows is cheaper than moving its pages.
-constexpr std::size_t least_move_size = 128 * kib;
+// Below that, copying a block that grows is cheaper than moving its pages, which are new to the
+// process at the other end and fault one by one.
+constexpr std::size_t least_move_size = 1 * mib;
 
 void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
   const std::size_t pages = bytes_to_pages(size);
@@ -114,7 +115,8 @@ bool resize_run_in_place(page* run, std::size_t size) {
 
 void* reallocate_run(void* block, page* run, std::size_t size) {
   const std::size_t old_size = std::size_t{run->count} << page_shift;
-  if (size > max_small_size && resize_run_in_place(run, size)) return block;
+  const bool may_stay = size > max_small_size || size > old_size;
+  if (may_stay && resize_run_in_place(run, size)) return block;
   if (size > old_size && old_size >= least_move_size) {
     if (void* moved = vm_adopt(block, old_size, size)) {
       free_run(run, run->count, true);
@@ -131,11 +133,23 @@ void* reallocate_vm(void* block, page* vm, std::size_t size) {
   return move_block(block, vm_size(vm), size);
 }
 
+// An object that has its slab to itself becomes a run, which can take the pages behind it.
+page* make_run(void* block, kmem_cache* cache) {
+  page* run = cache->detach(block);
+  run->kind = page_kind::run;
+  run->count = cache->shape().pages;
+  return run;
+}
+
 // Objects stay where they are while they fit and no more than half would lie waste.
 void* reallocate_object(void* block, unsigned size_class, std::size_t size) {
-  const std::size_t old_size = general_caches[size_class].check(block, "realloc");
+  kmem_cache& cache = general_caches[size_class];
+  const std::size_t old_size = cache.check(block, "realloc");
   if (size <= old_size && size > old_size / 2) return block;
   if (size <= max_small_size && compute_class(size) == size_class) return block;
+  if (size > old_size && size <= PTRDIFF_MAX && cache.shape().single) {
+    return reallocate_run(block, make_run(block, &cache), size);
+  }
   return move_block(block, old_size, size);
 }
 

@@ -182,6 +182,17 @@ void kmem_cache::free_to_slabs(void** objects, unsigned count) {
   release_empty(0, true);
 }
 
+page* kmem_cache::detach(void* object) {
+  page* slab = slab_of(object, shape_);
+  {
+    os::lock_guard guard(lock_);
+    slabs_--;
+    objects_out_--;
+  }
+  dissolve_slab(slab, shape_);
+  return slab;
+}
+
 void kmem_cache::shrink(bool idle_only) {
   void* objects[max_shared];
   unsigned count = 0;
@@ -227,7 +238,8 @@ std::size_t kmem_cache::check(const void* object, const char* call) {
 void kmem_cache::report(const void* object, const char* call) {
   page* slab = slab_of(object, shape_);
   // A single object's slab begins at the last frame before the address that is no tail.
-  while (shape_.single && slab->kind == page_kind::none) slab--;
+  while (shape_.single && slab->kind == page_kind::none)
+    slab--;
   if (slab->kind != page_kind::slab || slab->tag != number_) {
     os::die(call, object, "not a block of this allocator");
   }

@@ -41,6 +41,9 @@ class alignas(cache_line) kmem_cache {
   // Objects that left an array for good: to their slabs, and empty slabs to the zone.
   void free_to_slabs(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
 
+  // Takes a slab of one object, which is in use, out of the cache: its pages are the caller's.
+  page* detach(void* object) QUARRY_EXCLUDES(lock_);
+
   // Empties the shared array, if it is as it was at the last call or at once, and releases empty
   // slabs.
   void shrink(bool idle_only) QUARRY_EXCLUDES(lock_);

@@ -119,6 +119,7 @@ TEST_F(BareThread, TakesTurnsWithOthersAtALock) {
   static os::lock l;
   static u64 count = 0;
   constexpr int rounds = 50'000;
+  count = 0;
   std::atomic<int> before = runs.load();
   start_again([] {
     for (int i = 0; i < rounds; i++) {

@@ -63,6 +63,32 @@ TEST_F(Vmalloc, ThePageBehindABlockIsGuarded) {
   }
 }
 
+TEST_F(Vmalloc, ThePageBehindIsGuardedAtEverySizeOfAGrowingBlock) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  // write(2) answers EFAULT where the program itself would end.
+  const auto readable = [&](const char* address) {
+    char byte;
+    return write(ends[1], address, 1) == 1 && read(ends[0], &byte, 1) == 1;
+  };
+  char* block = allocate(1 * mib);
+  // Neighbours, so that what is behind its place can be read.
+  std::vector<char*> others;
+  for (std::size_t megabytes : {1, 1, 3, 3, 6, 6})
+    others.push_back(allocate(megabytes * mib));
+  for (std::size_t bytes = 1 * mib; bytes <= 9 * mib; bytes += page_size) {
+    ASSERT_NE(block = resize(block, bytes), nullptr);
+    const std::size_t size = vm_size(vm_block(block));
+    ASSERT_TRUE(readable(block + size - 1)) << bytes;
+    ASSERT_FALSE(readable(block + size)) << bytes;
+  }
+  for (char* other : others)
+    vm_free(vm_block(other));
+  vm_free(vm_block(block));
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST_F(Vmalloc, AFreedBlockCanNotBeTouchedAndIsNoBlock) {
   char* block = allocate(4 * mib);
   *block = 1;

@@ -1,5 +1,5 @@
 // The per-CPU layer brought up by itself, over memory of its own, in the mode that QUARRY_CONF asks
-// for; and an index for each test, since what an index holds is declared once.
+// for; and indices for the tests, declared anew by each.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,11 +26,13 @@ inline void start_arrays() {
   }();
 }
 
+// Indices in use by the test; a test that leaves its arrays drained may give them all back.
+inline unsigned last_index = 0;
+
 inline unsigned new_index(std::size_t bytes, unsigned limit) {
-  static unsigned last = 0;
-  if (++last == percpu::index_count) abort();
-  percpu::declare(last, bytes, limit);
-  return last;
+  if (++last_index == percpu::index_count) abort();
+  percpu::declare(last_index, bytes, limit);
+  return last_index;
 }
 
 // As large as it gets.

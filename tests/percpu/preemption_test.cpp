@@ -92,7 +92,10 @@ class Preemption : public testing::Test {
     signals = 0;
   }
   // After the signals and threads have gone.
-  void TearDown() override { percpu::drain(false, discard); }
+  void TearDown() override {
+    percpu::drain(false, discard);
+    last_index = 0;
+  }
 
   void run(const conditions& c) {
     std::vector<std::thread> threads;
