@@ -2,6 +2,8 @@
 // arguments, sets errno, and leaves the rest to heap/.
 #include <errno.h>
 
+#include <cstring>
+
 #include "base/bits.h"
 #include "heap/heap.h"
 #include "preload/export.h"
@@ -29,6 +31,10 @@ QUARRY_NOINLINE void* malloc_slow(std::size_t size) {
   return or_enomem(allocate_slow(size));
 }
 
+QUARRY_NOINLINE void* calloc_slow(std::size_t bytes) {
+  return or_enomem(allocate_zeroed(bytes));
+}
+
 void* aligned(std::size_t alignment, std::size_t size) {
   if (!is_power_of_two(alignment)) return fail(EINVAL);
   if (alignment > max_alignment) return fail(ENOMEM);
@@ -50,7 +56,9 @@ QUARRY_EXPORT void free(void* block) {
 QUARRY_EXPORT void* calloc(std::size_t count, std::size_t size) {
   std::size_t bytes;
   if (!checked_multiply(count, size, &bytes)) return fail(ENOMEM);
-  return or_enomem(allocate_zeroed(bytes));
+  if (void* block = try_allocate(bytes)) [[likely]]
+    return std::memset(block, 0, bytes);
+  return calloc_slow(bytes);
 }
 
 // As glibc: realloc(p, 0) frees p and returns null (C17 leaves it open, C23 undefined).

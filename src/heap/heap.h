@@ -2,7 +2,7 @@
 // grow to vmalloc.
 //
 //   size <= 1024         class from a table, this CPU's array     inline, here
-//   size <= 256 KiB      class by arithmetic, this CPU's array    heap.cpp
+//   size <= 1 MiB        class by arithmetic, this CPU's array    heap.cpp
 //   larger               a run of pages                           heap.cpp
 //   larger than 1 GiB, or grown by realloc and not to be extended in place: vmalloc
 //

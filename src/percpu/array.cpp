@@ -16,9 +16,10 @@ constinit bool use_sequences = false;
 
 namespace {
 
-// What all arrays of one CPU may hold together. Growth stops there; the first slots of an index
-// are always granted, since without them every call would take the slow path.
-constexpr u64 byte_budget = 2 * mib;
+// What all arrays of one CPU may hold together. Growth stops there, and at half of it new arrays of
+// large blocks; the first slots of other indices are always granted, since without them every
+// call would take the slow path.
+constexpr u64 byte_budget = 4 * mib;
 
 // Written by declare(), before the index is used.
 struct description {
@@ -133,7 +134,8 @@ bool can_restart() {
 bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
   const description& d = descriptions[index];
   if (h.misses < misses_to_grow(d, h)) return false;
-  if (h.end == 0) return true;
+  if (h.end == 0 && d.bytes <= large_object) return true;
+  if (h.end == 0) return a->control.cached_limit + d.bytes <= byte_budget / 2;
   const unsigned capacity = std::min<unsigned>(d.limit, 2 * capacity_of(h) + 1);
   const u64 growth = u64{d.bytes} * (capacity - capacity_of(h));
   return growth != 0 && a->control.cached_limit + growth <= byte_budget;

@@ -2,7 +2,7 @@
 //
 //   class 1        8 bytes
 //   classes 2-9    16, 32, ... 128: steps of 16, the alignment that malloc owes every larger object
-//   classes 10-97  eight equal steps per doubling, 144 ... 262144: a request wastes under 1/8
+//   classes 10-113 eight equal steps per doubling, 144 ... 1048576: a request wastes under 1/8
 //
 // Class 0 means "no class". Requests above max_small_size are runs of pages.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace quarry {
 
-inline constexpr std::size_t max_small_size = 256 * kib;
+inline constexpr std::size_t max_small_size = 1 * mib;
 inline constexpr unsigned steps_per_doubling = 8;
 inline constexpr unsigned first_stepped_class = 10;
 inline constexpr unsigned first_stepped_log2 = 7;  // classes from 10 on are above 2^7

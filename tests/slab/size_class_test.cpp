@@ -1,4 +1,4 @@
-// Every size from 1 byte to 256 KiB, and what its class promises.
+// Every size from 1 byte to 1 MiB, and what its class promises.
 #include "slab/size_class.h"
 
 #include <gtest/gtest.h>
