@@ -19,7 +19,7 @@ namespace {
 // What all arrays of one CPU may hold together. Growth stops there, and at half of it new arrays of
 // large blocks; the first slots of other indices are always granted, since without them every
 // call would take the slow path.
-constexpr u64 byte_budget = 4 * mib;
+constexpr u64 byte_budget = 3 * mib;
 
 // Written by declare(), before the index is used.
 struct description {

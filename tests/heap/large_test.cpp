@@ -47,7 +47,7 @@ class Large : public testing::Test {
 };
 
 TEST_F(Large, ABlockTakesNoMorePagesThanItNeeds) {
-  for (std::size_t size : {max_small_size + 1, 300 * kib, 1 * mib + 1, 33 * mib}) {
+  for (std::size_t size : {max_small_size + 1, 2 * max_small_size + 1, 33 * mib}) {
     void* block = allocate(size);
     EXPECT_TRUE(is_run(block));
     EXPECT_EQ(normal_zone.used_pages() - used_before, bytes_to_pages(size));
@@ -57,14 +57,14 @@ TEST_F(Large, ABlockTakesNoMorePagesThanItNeeds) {
 }
 
 TEST_F(Large, GrowsInPlaceWhileThePagesBehindAreFree) {
-  char* block = allocate_marked(4 * mib);
-  char* shrunk = resize(block, 1 * mib);
+  char* block = allocate_marked(16 * mib);
+  char* shrunk = resize(block, 4 * mib);
   EXPECT_EQ(shrunk, block);
-  EXPECT_EQ(normal_zone.used_pages() - used_before, 1 * mib >> page_shift);
-  char* grown = resize(block, 3 * mib);
+  EXPECT_EQ(normal_zone.used_pages() - used_before, 4 * mib >> page_shift);
+  char* grown = resize(block, 12 * mib);
   EXPECT_EQ(grown, block);
-  EXPECT_EQ(usable_size(grown, "test"), 3 * mib);
-  EXPECT_TRUE(is_marked(grown, 1 * mib >> page_shift, 1));
+  EXPECT_EQ(usable_size(grown, "test"), 12 * mib);
+  EXPECT_TRUE(is_marked(grown, 4 * mib >> page_shift, 1));
   release(grown, "free");
 }
 

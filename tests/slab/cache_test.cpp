@@ -201,7 +201,7 @@ TEST_P(CacheOfSize, ThreadsMayGiveBackWhatOthersTook) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, CacheOfSize,
                          testing::Values(8, 16, 64, 112, 256, 1024, 1792, 4096, 10240, 32768, 65536,
-                                         262144));
+                                         max_small_size));
 
 class WrongUse : public CacheOfSize {
  protected:
@@ -256,6 +256,7 @@ TEST_P(WrongUse, CheckingNamesTheCallThatAsked) {
   give(c, other);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, WrongUse, testing::Values(8, 64, 1792, 20480, 32768, 262144));
+INSTANTIATE_TEST_SUITE_P(Sizes, WrongUse,
+                         testing::Values(8, 64, 1792, 20480, 32768, max_small_size));
 
 }  // namespace

@@ -182,6 +182,6 @@ TEST_P(Slab, ItsIndexAgreesWithAModelOverRandomRequests) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Slab,
                          testing::Values(8, 16, 48, 112, 144, 1024, 1792, 5120, 28672, 32768,
-                                         131072, 262144));
+                                         131072, max_small_size));
 
 }  // namespace
