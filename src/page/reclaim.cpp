@@ -17,6 +17,10 @@ constexpr unsigned period_ms = 100;
 // Periods without anything to do after which the helper ends.
 constexpr unsigned idle_periods = 3;
 
+// Caches in use are shrunk too, every so many periods: after a burst each of their few objects
+// may be the last of its slab.
+constexpr unsigned busy_shrink_periods = 2;
+
 // Dirty memory that is not worth a system call: this much, and a share of what is in use.
 constexpr std::size_t kept_pages = 1 * mib >> page_shift;
 constexpr std::size_t kept_share = 16;
@@ -39,9 +43,9 @@ bool much_is_free() {
 }
 
 // One period's work. Returns the pages that went back to the system.
-std::size_t reclaim_idle() {
+std::size_t reclaim_period(unsigned period) {
   os::lock_guard guard(reclaim_lock);
-  shrink(true);
+  shrink(period % busy_shrink_periods != 0);
   const std::size_t purged = normal_zone.purge(pages_to_keep(), false);
   normal_zone.start_period();
   return purged;
@@ -49,10 +53,10 @@ std::size_t reclaim_idle() {
 
 void run_helper() {
   unsigned idle = 0;
-  while (idle < idle_periods) {
+  for (unsigned period = 1; idle < idle_periods; period++) {
     os::sleep_ms(period_ms);
     const std::size_t before = normal_zone.used_pages();
-    const std::size_t purged = reclaim_idle();
+    const std::size_t purged = reclaim_period(period);
     const bool busy = purged != 0 || normal_zone.used_pages() < before;
     idle = busy ? 0 : idle + 1;
   }

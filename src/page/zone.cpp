@@ -16,7 +16,7 @@ constexpr std::size_t smallest_step = 2 * mib;
 
 // From this order on, a purged block's own map entries (64 bytes per page, so whole pages of them)
 // are given back as well.
-constexpr unsigned map_purge_order = 9;
+constexpr unsigned map_purge_order = 7;
 
 std::size_t committed_pages() {
   return region.committed.load(std::memory_order_relaxed) >> page_shift;
