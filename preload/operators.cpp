@@ -16,6 +16,7 @@ QUARRY_NEEDS(malloc);
 #if defined(QUARRY_WEAK_LIBSTDCXX)
 asm(".weak _ZSt15get_new_handlerv\n"
     ".weak _ZSt17__throw_bad_allocv\n"
+    ".weak _ZSt9terminatev\n"
     ".weak __gxx_personality_v0\n"
     ".weak __cxa_begin_catch\n"
     ".weak __cxa_end_catch\n"

@@ -264,6 +264,9 @@ TEST_F(Heap, WhatIsNoBlockIsNamedAndEndsTheProcess) {
                                  line("realloc", &on_the_stack, none)));
 }
 
+// Where the slab of a freed block has gone as well, its cache knows it no longer.
+const char* const freed = "(already free|not a block of this allocator).*";
+
 TEST_F(Heap, InsideAndFreedBlocksOfEverySizeAreNamedAtTheLatestByATrim) {
   for (std::size_t size : {std::size_t{8}, 1 * kib, 20 * kib, 100 * kib, 1 * mib, 3 * gib}) {
     SCOPED_TRACE(size);
@@ -283,7 +286,7 @@ TEST_F(Heap, InsideAndFreedBlocksOfEverySizeAreNamedAtTheLatestByATrim) {
           release(block, "free");
           trim(0);
         },
-        line("free", block, "already free.*")));
+        line("free", block, freed)));
     release(block, "free");
   }
 }
