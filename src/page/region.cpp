@@ -33,8 +33,7 @@ sizes sizes_for(std::size_t frames, std::size_t vm) {
   frames = align_down(frames, vm_unit);
   const std::size_t widest = std::size_t{1} << (max_order + page_shift);
   // An eighth of a small region is the most that alignment may waste.
-  const std::size_t alignment =
-      std::max(vm_unit, std::min(widest, std::bit_floor(frames / 8)));
+  const std::size_t alignment = std::max(vm_unit, std::min(widest, std::bit_floor(frames / 8)));
   return {frames, align_down(vm, vm_unit), alignment};
 }
 

@@ -38,8 +38,8 @@ struct frame_space {
 struct region_layout {
   std::atomic<std::size_t> committed;  // bytes from the base; grows under the zone's lock, after
                                        // the map entries of the new frames
-  frame_space frames;    // units of a page
-  frame_space vm_units;  // units of vm_unit bytes
+  frame_space frames;                  // units of a page
+  frame_space vm_units;                // units of vm_unit bytes
   std::size_t
       alignment;  // of the frames' base, in bytes; a block is aligned to its size up to this
   void* cpu_areas;
