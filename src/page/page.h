@@ -1,7 +1,8 @@
 // struct page: what is known of a page frame (mem_map), and of a unit of the vmalloc area.
 //
-// The head of a block, its first frame, says what the block is; the others (tails) stay all zero,
-// except in a slab, whose free-object index runs on from the head through the tails' words.
+// The head of a block, its first frame, says what the block is; of the others (tails) the kind is
+// none and the rest means nothing, except in a slab, whose free-object index runs on from the head
+// through the tails' words.
 #pragma once
 
 #include "base/list.h"

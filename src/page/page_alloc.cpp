@@ -55,7 +55,7 @@ QUARRY_NOINLINE page* alloc_slow(unsigned order) {
   return heads[0];
 }
 
-// The list is full: half a batch makes room in the zone.
+// The list is full even after it grew, or has no room to grow: a batch goes back to the zone.
 QUARRY_NOINLINE void free_slow(unsigned order, void* block) {
   const unsigned index = index_of(order);
   percpu::grow(index);

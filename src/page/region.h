@@ -20,9 +20,10 @@ struct frame_space {
   char* base;         // written at start-up
   page* map;          // written at start-up
   std::size_t total;  // units reserved, written at start-up
-  std::size_t
-      mapped;      // units whose map entries are committed; under the lock of the owning allocator
-  unsigned shift;  // log2 of a unit's bytes
+  // Units whose map entries are committed; under the lock of the owning allocator. Read without it
+  // for messages about wrong use and for addresses of blocks in use, which are below any value.
+  std::size_t mapped;
+  unsigned shift;  // log2 of a unit's bytes, written at start-up
 
   page* page_at(std::size_t number) const { return map + number; }
   std::size_t number_of(const page* p) const { return static_cast<std::size_t>(p - map); }
@@ -40,8 +41,9 @@ struct region_layout {
                                        // the map entries of the new frames
   frame_space frames;                  // units of a page
   frame_space vm_units;                // units of vm_unit bytes
-  std::size_t
-      alignment;  // of the frames' base, in bytes; a block is aligned to its size up to this
+  // The rest is written at start-up. Of the frames' base, in bytes; a block is aligned to its size
+  // up to this.
+  std::size_t alignment;
   void* cpu_areas;
   unsigned cpus;
 };

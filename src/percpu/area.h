@@ -11,12 +11,16 @@
 // initialisation.
 //
 // Who may write what:
-//   header.top         threads on the CPU, by the commit of a sequence; in fallback under the lock
-//   header, whole      under the lock. Nonzero -> 0: a sequence on the CPU, or from anywhere by an
-//   atomic
-//                      exchange and then restart_sequences(). 0 -> nonzero: publish_header()
-//   slots of an array  threads on the CPU above the top, before the commit that makes them part of
-//   it control            whoever holds its lock
+//   header.top: threads on the CPU, by the commit of a sequence; in fallback under the lock.
+//   header.misses: whoever holds the lock.
+//   header, whole: whoever holds the lock. Nonzero to 0 by a sequence on the CPU (take_header), or
+//   from anywhere by an atomic exchange and then restart_sequences() (stop_arrays); 0 to nonzero
+//   by publish_header().
+//
+//   slots of an array: threads on the CPU above the top, before the commit that makes them part of
+//   it; whoever holds the lock while the header is 0.
+//
+//   control: whoever holds its lock.
 #pragma once
 
 #include <atomic>
@@ -45,8 +49,8 @@ struct control {
   os::lock lock;
   u32 next_slot QUARRY_GUARDED_BY(lock);     // the first that was never handed out, 0 for none yet
   u64 cached_limit QUARRY_GUARDED_BY(lock);  // bytes that the arrays hold when all are full
-  u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(
-      lock);                                          // chained through their first slots
+  // Chained through their first slots.
+  u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(lock);
   u16 seen_top[index_count] QUARRY_GUARDED_BY(lock);  // at the last drain of idle arrays
 };
 
