@@ -42,7 +42,7 @@ QUARRY_NOINLINE page* alloc_slow(unsigned order) {
   const unsigned index = index_of(order);
   page* heads[batch];
   // Without room for a list (there is none yet, or the thread has just migrated) one block will do.
-  const unsigned room = percpu::grow(index);
+  const unsigned room = percpu::grow(index, percpu::miss::empty);
   const unsigned taken = refill(order, heads, std::clamp(room, 1u, batch));
   if (!taken) return nullptr;
   for (unsigned i = 1; i < taken; i++) {
@@ -58,7 +58,7 @@ QUARRY_NOINLINE page* alloc_slow(unsigned order) {
 // The list is full even after it grew, or has no room to grow: a batch goes back to the zone.
 QUARRY_NOINLINE void free_slow(unsigned order, void* block) {
   const unsigned index = index_of(order);
-  percpu::grow(index);
+  percpu::grow(index, percpu::miss::full);
   if (percpu::push(index, block)) return;
   void* blocks[batch + 1];
   const unsigned taken = percpu::pop_batch(index, blocks, batch);
@@ -72,7 +72,7 @@ QUARRY_NOINLINE void free_slow(unsigned order, void* block) {
 void start_page_lists() {
   for (unsigned order = 0; order <= max_listed_order; order++) {
     const std::size_t bytes = page_size << order;
-    percpu::declare(index_of(order), bytes, static_cast<unsigned>(list_bytes / bytes) - 1);
+    percpu::declare(index_of(order), bytes, batch, static_cast<unsigned>(list_bytes / bytes) - 1);
   }
 }
 

@@ -12,7 +12,7 @@
 //
 // Who may write what:
 //   header.top: threads on the CPU, by the commit of a sequence; in fallback under the lock.
-//   header.misses: whoever holds the lock.
+//   header.misses, header.last: whoever holds the lock.
 //   header, whole: whoever holds the lock. Nonzero to 0 by a sequence on the CPU (take_header), or
 //   from anywhere by an atomic exchange and then restart_sequences() (stop_arrays); 0 to nonzero
 //   by publish_header().
@@ -39,7 +39,8 @@ struct header {
   u16 top;  // the slot of the last object in, the array's null slot if there is none
   u16 end;  // the last slot that may hold an object
   u16 bottom;
-  u16 misses;  // calls of grow() since the array last grew; under the area's lock
+  u8 misses;   // that counted since the array last grew, see array.cpp
+  u8 last;     // the last miss: its side
 };
 
 // Ranges are powers of two of slots, from 2 (one object) to 1024 (1023 objects).

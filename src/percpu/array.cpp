@@ -17,13 +17,14 @@ constinit bool use_sequences = false;
 namespace {
 
 // What all arrays of one CPU may hold together. Growth stops there, and at half of it new arrays of
-// large blocks; the first slots of other indices are always granted, since without them every
-// call would take the slow path.
-constexpr u64 byte_budget = 3 * mib;
+// large blocks; the first slots of other indices are granted as long as the area has any, since
+// without them every call would take the slow path.
+constexpr u64 byte_budget = 8 * mib;
 
 // Written by declare(), before the index is used.
 struct description {
   u32 bytes;
+  u16 batch;
   u16 limit;
 };
 constinit description descriptions[index_count]{};
@@ -48,22 +49,39 @@ u64 pack(header h) {
 }
 
 unsigned capacity_of(header h) {
-  return h.end - h.bottom;
+  return h.end ? h.end - h.bottom : 0;
 }
 // Of the range that the array lies in: the limit may leave the end of it unused.
 unsigned order_of(header h) {
   return ceil_log2(capacity_of(h) + 1);
 }
 
-// An array grows when its class misses often: the larger it is, the more misses it takes. Blocks
-// above 32 KiB have no array at all until they have missed a few times, since a large block that is
-// used once and then kept in an array is memory lost to everybody else.
+// Blocks above 32 KiB have no array at all until they have missed a few times, since a large block
+// that is used once and then kept in an array is memory lost to everybody else.
 constexpr u32 large_object = 32 * kib;
 constexpr unsigned misses_for_large = 8;
 
+bool is_eager(const description& d, header h) {
+  return d.bytes <= large_object && capacity_of(h) < 2u * d.batch;
+}
+
+unsigned larger_capacity(const description& d, header h) {
+  return std::min<unsigned>(d.limit, 2 * capacity_of(h) + 1);
+}
+
+// The more bytes the array is to gain, the more misses it takes.
+constexpr u32 bytes_per_miss = 64 * kib;
+
 unsigned misses_to_grow(const description& d, header h) {
   if (h.end == 0) return d.bytes > large_object ? misses_for_large : 1;
-  return std::max(capacity_of(h) / 32u, 1u);
+  const u32 gain = d.bytes * (larger_capacity(d, h) - capacity_of(h));
+  return std::clamp<unsigned>(gain / bytes_per_miss, 1, UINT8_MAX);
+}
+
+void count_miss(const description& d, header* h, miss side) {
+  const bool counts = is_eager(d, *h) || h->last != static_cast<u8>(side);
+  if (counts && h->misses < UINT8_MAX) h->misses++;
+  h->last = static_cast<u8>(side);
 }
 
 // The first slot of a free range, 0 if the area has no room for one.
@@ -114,15 +132,17 @@ bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
 
 // Sets a header that is 0, from any CPU. A push reads the top, then the end: it must not see the 0
 // of before as the one and the new value as the other. So the end stays 0 (full) until every
-// sequence that may have read the old top has started again.
+// sequence that may have read the old top has started again; for good where the system has come to
+// refuse that.
 void publish_header(area* a, unsigned index, header h) {
-  const u16 end = h.end;
-  if (use_sequences) {
-    h.end = 0;
-    a->headers[index].store(pack(h), std::memory_order_release);
-    os::restart_sequences();
+  if (!use_sequences) {
+    *fields_of(a, index) = h;
+    return;
   }
-  if (!use_sequences) *fields_of(a, index) = h;
+  const u16 end = h.end;
+  h.end = 0;
+  a->headers[index].store(pack(h), std::memory_order_release);
+  if (!os::restart_sequences()) return;
   std::atomic_ref(fields_of(a, index)->end).store(end, std::memory_order_release);
 }
 
@@ -136,8 +156,7 @@ bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lo
   if (h.misses < misses_to_grow(d, h)) return false;
   if (h.end == 0 && d.bytes <= large_object) return true;
   if (h.end == 0) return a->control.cached_limit + d.bytes <= byte_budget / 2;
-  const unsigned capacity = std::min<unsigned>(d.limit, 2 * capacity_of(h) + 1);
-  const u64 growth = u64{d.bytes} * (capacity - capacity_of(h));
+  const u64 growth = u64{d.bytes} * (larger_capacity(d, h) - capacity_of(h));
   return growth != 0 && a->control.cached_limit + growth <= byte_budget;
 }
 
@@ -155,19 +174,20 @@ header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->contro
   const unsigned capacity = std::min<unsigned>(d.limit, (1u << order) - 1);
   a->control.cached_limit += u64{d.bytes} * capacity;
   return {static_cast<u16>(slot + count), static_cast<u16>(slot + capacity), static_cast<u16>(slot),
-          0};
+          0, old.last};
 }
 
 // Takes the headers that are to be drained, all at once, and waits until no sequence is under way
 // over any of them. A sequence that commits after the exchange leaves its new top in the header;
-// that top is then the true one, and the header is taken again until it stays 0.
-void stop_arrays(area* a, const bool* wanted, header* taken) {
+// that top is then the true one, and the header is taken again until it stays 0. False where the
+// system refuses: what was in the arrays is lost, since a sequence may still be about to use it.
+bool stop_arrays(area* a, const bool* wanted, header* taken) {
   for (unsigned i = 1; i < index_count; i++) {
     if (wanted[i]) taken[i] = unpack(a->headers[i].exchange(0, std::memory_order_acq_rel));
   }
-  if (!use_sequences) return;
+  if (!use_sequences) return true;
   for (bool again = true; again;) {
-    os::restart_sequences();
+    if (!os::restart_sequences()) return false;
     again = false;
     for (unsigned i = 1; i < index_count; i++) {
       if (!wanted[i] || a->headers[i].load(std::memory_order_acquire) == 0) continue;
@@ -175,6 +195,7 @@ void stop_arrays(area* a, const bool* wanted, header* taken) {
       again = true;
     }
   }
+  return true;
 }
 
 // Marks the arrays to be drained. Returns whether there is any.
@@ -194,7 +215,7 @@ void drain_area(area* a, bool idle_only, release_fn release) {
   bool wanted[index_count] = {};
   header taken[index_count];
   if (!choose_arrays(a, idle_only, wanted)) return;
-  stop_arrays(a, wanted, taken);
+  if (!stop_arrays(a, wanted, taken)) return;
   for (unsigned i = 1; i < index_count; i++) {
     if (!wanted[i]) continue;
     const header h = taken[i];
@@ -216,8 +237,8 @@ void start(void* memory, unsigned cpus, bool allow_sequences) {
   }
 }
 
-void declare(unsigned index, std::size_t bytes, unsigned limit) {
-  descriptions[index] = {static_cast<u32>(bytes),
+void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit) {
+  descriptions[index] = {static_cast<u32>(bytes), static_cast<u16>(batch),
                          static_cast<u16>(std::min(limit, (1u << max_range_order) - 1))};
 }
 
@@ -239,12 +260,14 @@ unsigned push_batch(unsigned index, void* const* objects, unsigned count) {
   return locked::push_batch(index, objects, count);
 }
 
-unsigned grow(unsigned index) {
+unsigned grow(unsigned index, miss side) {
   const unsigned cpu = current();
-  note_cpu(cpu);
   area* a = area_of(cpu);
+  const header seen = unpack(a->headers[index].load(std::memory_order_relaxed));
+  if (capacity_of(seen) == descriptions[index].limit) return capacity_of(seen);
+  note_cpu(cpu);
   if (!a->control.lock.try_acquire()) return 1;
-  fields_of(a, index)->misses++;
+  count_miss(descriptions[index], fields_of(a, index), side);
   const u64 word = a->headers[index].load(std::memory_order_relaxed);
   header h = unpack(word);
   if (wants_room(a, index, h) && can_restart() && take_header(a, cpu, index, word)) {

@@ -25,9 +25,9 @@ constexpr std::size_t areas_size(unsigned cpus) {
 // outside (Linux >= 5.10).
 void start(void* memory, unsigned cpus, bool allow_sequences);
 
-// What an index holds: `bytes` behind each pointer, and at most `limit` pointers per CPU. Before
-// the first push of that index.
-void declare(unsigned index, std::size_t bytes, unsigned limit);
+// What an index holds: `bytes` behind each pointer, which move `batch` at a time, and at most
+// `limit` pointers per CPU. Before the first push of that index.
+void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit);
 
 // The following may be called by any thread at any time, but not by one without libc's thread
 // pointer and rseq area (the reclaim thread), and not under an area's lock.
@@ -51,9 +51,12 @@ inline bool push(unsigned index, void* object) {
 }
 
 // To be called when this CPU's array was found empty or full: gives it its first slots, or twice
-// the room if it has missed often, up to its limit and within the CPU's byte budget. Returns the
-// capacity in objects, 0 if there is no array (yet), 1 if that is not known.
-unsigned grow(unsigned index);
+// the room. Up to two batches every miss counts for that, beyond just one at the other side than
+// the last: a thread that only takes, or only gives, finds as many objects in a small array as in a
+// large one. Up to the limit and within the CPU's byte budget. Returns the capacity in objects, 0
+// if there is no array (yet), 1 if that is not known.
+enum class miss : u8 { empty, full };
+unsigned grow(unsigned index, miss side);
 
 // The most objects that an array of this index may hold.
 unsigned limit_of(unsigned index);

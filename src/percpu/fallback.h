@@ -2,6 +2,8 @@
 // by the CPU number (which may be out of date: it only spreads the load), each under its own lock.
 #pragma once
 
+#include <algorithm>
+
 #include "os/cpu.h"
 #include "percpu/area.h"
 
@@ -12,14 +14,14 @@ inline unsigned current() {
   return cpu < area_count ? cpu : cpu % area_count;
 }
 
-// Takes up to `count` objects, the last in first. Returns how many.
+// Takes up to `count` objects from the top, in the order in which they went in. Returns how many.
 inline unsigned pop_batch(unsigned index, void** objects, unsigned count) {
   area* a = area_of(current());
   os::lock_guard guard(a->control.lock);
   header* h = fields_of(a, index);
-  unsigned taken = 0;
-  while (taken < count && slots_of(a)[h->top])
-    objects[taken++] = slots_of(a)[h->top--];
+  const unsigned taken = std::min<unsigned>(count, h->top - h->bottom);
+  h->top = static_cast<u16>(h->top - taken);
+  std::copy_n(slots_of(a) + h->top + 1, taken, objects);
   return taken;
 }
 
@@ -28,9 +30,9 @@ inline unsigned push_batch(unsigned index, void* const* objects, unsigned count)
   area* a = area_of(current());
   os::lock_guard guard(a->control.lock);
   header* h = fields_of(a, index);
-  unsigned added = 0;
-  while (added < count && h->top < h->end)
-    slots_of(a)[++h->top] = objects[added++];
+  const unsigned added = std::min<unsigned>(count, h->end - h->top);
+  std::copy_n(objects, added, slots_of(a) + h->top + 1);
+  h->top = static_cast<u16>(h->top + added);
   return added;
 }
 

@@ -37,6 +37,24 @@
 #define QUARRY_RSEQ_INPUTS \
   [cs] "r"(rseq_cs), [cpu] "r"(rseq_index), [base] "m"(area_base), [shift] "i"(area_shift)
 
+// Copies `count` > 0 pointers: the odd one first, then two at a time.
+#define QUARRY_RSEQ_COPY(from, to, count)  \
+  "xorl %k[next], %k[next]\n"              \
+  "testl $1, " count                       \
+  "\n"                                     \
+  "je 3f\n"                                \
+  "movq (" from "), %%xmm0\n"              \
+  "movq %%xmm0, (" to ")\n"                \
+  "incl %k[next]\n"                        \
+  "3: cmpl " count                         \
+  ", %k[next]\n"                           \
+  "jae 5f\n"                               \
+  "movups (" from ",%[next],8), %%xmm0\n"  \
+  "movups %%xmm0, (" to ",%[next],8)\n"    \
+  "addl $2, %k[next]\n"                    \
+  "jmp 3b\n"                               \
+  "5:\n"
+
 namespace quarry::percpu::sequence {
 
 // The last object in, or nullptr if the array is empty.
@@ -81,53 +99,56 @@ full:
   return false;
 }
 
-// Takes up to `count` objects, the last in first. Returns how many.
+// The batches read the header in one load, and so see a top, an end and a bottom that belong together.
+
+// Takes up to `count` objects from the top, in the order in which they went in. Returns how many.
 inline unsigned pop_batch(uptr index, void** objects, unsigned count) {
-  uptr area, top, taken, object;
+  uptr area, top, taken, source, next;
   asm volatile(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
-               "movzwl (%[area],%[index],8), %k[top]\n"
-               "xorl %k[taken], %k[taken]\n"
-               "3: cmpl %[count], %k[taken]\n"
-               "jae 5f\n"
-               "movq (%[area],%[top],8), %[object]\n"
-               "testq %[object], %[object]\n"
-               "je 5f\n"
-               "movq %[object], (%[objects],%[taken],8)\n"
-               "incl %k[taken]\n"
-               "decl %k[top]\n"
-               "jmp 3b\n"
-               "5: testl %k[taken], %k[taken]\n"
+               "movq (%[area],%[index],8), %[source]\n"
+               "movzwl %w[source], %k[top]\n"
+               "shrq $32, %[source]\n"
+               "movzwl %w[source], %k[source]\n"
+               "movl %k[top], %k[taken]\n"
+               "subl %k[source], %k[taken]\n"
+               "cmpl %[count], %k[taken]\n"
+               "cmoval %[count], %k[taken]\n"
+               "testl %k[taken], %k[taken]\n"
                "je 2f\n"
+               "subl %k[taken], %k[top]\n"
+               "leaq 8(%[area],%[top],8), %[source]\n" QUARRY_RSEQ_COPY("%[source]", "%[objects]", "%k[taken]")
                "movw %w[top], (%[area],%[index],8)\n"
                "2:\n"
-               : [area] "=&r"(area), [top] "=&r"(top), [taken] "=&r"(taken), [object] "=&r"(object)
+               : [area] "=&r"(area), [top] "=&r"(top), [taken] "=&r"(taken),
+                 [source] "=&r"(source), [next] "=&r"(next)
                : [index] "r"(index), [objects] "r"(objects), [count] "r"(count), QUARRY_RSEQ_INPUTS
-               : "memory", "cc");
+               : "memory", "cc", "xmm0");
   return static_cast<unsigned>(taken);
 }
 
 // Adds up to `count` objects, the last of them ending on top. Returns how many there was room for.
 inline unsigned push_batch(uptr index, void* const* objects, unsigned count) {
-  uptr area, top, added, object;
+  uptr area, top, added, target, next;
   asm volatile(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
-               "movzwl (%[area],%[index],8), %k[top]\n"
+               "movl (%[area],%[index],8), %k[target]\n"
+               "movzwl %w[target], %k[top]\n"
+               "shrl $16, %k[target]\n"
                "xorl %k[added], %k[added]\n"
-               "3: cmpl %[count], %k[added]\n"
-               "jae 5f\n"
-               "cmpw 2(%[area],%[index],8), %w[top]\n"
-               "jae 5f\n"
-               "movq (%[objects],%[added],8), %[object]\n"
-               "movq %[object], 8(%[area],%[top],8)\n"
-               "incl %k[added]\n"
-               "incl %k[top]\n"
-               "jmp 3b\n"
-               "5: testl %k[added], %k[added]\n"
+               "subl %k[top], %k[target]\n"
+               "jbe 2f\n"
+               "movl %k[target], %k[added]\n"
+               "cmpl %[count], %k[added]\n"
+               "cmoval %[count], %k[added]\n"
+               "testl %k[added], %k[added]\n"
                "je 2f\n"
+               "leaq 8(%[area],%[top],8), %[target]\n" QUARRY_RSEQ_COPY("%[objects]", "%[target]", "%k[added]")
+               "addl %k[added], %k[top]\n"
                "movw %w[top], (%[area],%[index],8)\n"
                "2:\n"
-               : [area] "=&r"(area), [top] "=&r"(top), [added] "=&r"(added), [object] "=&r"(object)
+               : [area] "=&r"(area), [top] "=&r"(top), [added] "=&r"(added),
+                 [target] "=&r"(target), [next] "=&r"(next)
                : [index] "r"(index), [objects] "r"(objects), [count] "r"(count), QUARRY_RSEQ_INPUTS
-               : "memory", "cc");
+               : "memory", "cc", "xmm0");
   return static_cast<unsigned>(added);
 }
 
@@ -163,4 +184,5 @@ inline unsigned current() {
 
 #undef QUARRY_RSEQ_BEGIN
 #undef QUARRY_RSEQ_AREA
+#undef QUARRY_RSEQ_COPY
 #undef QUARRY_RSEQ_INPUTS

@@ -14,21 +14,16 @@ constinit kmem_cache general_caches[class_count];
 namespace {
 
 // Bytes that one cache may hold per CPU and in its shared array, and that move at a time.
-constexpr std::size_t array_bytes = 64 * kib;
+constexpr std::size_t array_bytes = 4 * mib;
 constexpr std::size_t shared_bytes = 128 * kib;
-constexpr std::size_t batch_bytes = 16 * kib;
-constexpr std::size_t max_shared = 256;
+constexpr std::size_t batch_bytes = 32 * kib;
+constexpr std::size_t max_shared = 512;
 
 // One empty slab per cache stays for the next request, unless it is larger than this.
 constexpr std::size_t largest_kept_slab = 32 * kib;
 
 constexpr unsigned shared_limit_for(std::size_t size) {
   return static_cast<unsigned>(std::min(shared_bytes / size, max_shared));
-}
-
-unsigned array_limit(std::size_t size) {
-  if (size > 32 * kib) return 1;
-  return static_cast<unsigned>(std::clamp<std::size_t>(array_bytes / size, 3, 1023));
 }
 
 }  // namespace
@@ -40,12 +35,13 @@ void kmem_cache::create(unsigned number, std::size_t object_size, void** shared)
   shared_limit_ = static_cast<u16>(shared_limit_for(object_size));
   shared_ = shared;
   kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
-  percpu::declare(number, object_size, array_limit(object_size));
+  percpu::declare(number, object_size, batchcount_,
+                  static_cast<unsigned>(array_bytes / object_size));
 }
 
 void* kmem_cache::allocate(bool* clean) {
   if (clean) *clean = false;
-  const unsigned room = percpu::grow(number_);
+  const unsigned room = percpu::grow(number_, percpu::miss::empty);
   const unsigned wanted = std::min<unsigned>(batchcount_, room / 2 + 1);
   void* objects[max_batch];
   const unsigned taken = take_batch(objects, wanted, clean);
@@ -58,7 +54,7 @@ void* kmem_cache::allocate(bool* clean) {
 
 void kmem_cache::free(void* object) {
   // Without an array of its own on this CPU the class is not busy enough for the shared one either.
-  const bool share = percpu::grow(number_) != 0;
+  const bool share = percpu::grow(number_, percpu::miss::full) != 0;
   if (percpu::push(number_, object)) return;
   void* objects[max_batch + 1];
   const unsigned taken = percpu::pop_batch(number_, objects, batchcount_);
@@ -77,26 +73,32 @@ unsigned kmem_cache::take_shared(void** objects, unsigned count) {
   return taken;
 }
 
+page* kmem_cache::slab_with_free_objects() {
+  if (page* slab = partial_.front()) return slab;
+  page* slab = empty_.pop_front();
+  if (!slab) return nullptr;
+  empty_count_--;
+  partial_.push_front(slab);
+  return slab;
+}
+
 // The lowest address of each slab comes last, to be handed out first.
 unsigned kmem_cache::take_from_slabs(void** objects, unsigned count) {
   unsigned taken = 0;
   while (taken < count) {
-    page* slab = partial_.front();
-    if (!slab) {
-      slab = empty_.pop_front();
-      if (!slab) break;
-      empty_count_--;
-      partial_.push_front(slab);
-    }
+    page* slab = slab_with_free_objects();
+    if (!slab) break;
     char* base = region.frames.address_of(slab);
-    const unsigned got = index_of(slab, shape_).take_lowest(count - taken, [&](unsigned number) {
-      objects[taken++] = base + std::size_t{number} * shape_.object_size;
+    const unsigned got = std::min(count - taken, shape_.objects - slab->count);
+    void** next = objects + taken + got;
+    index_of(slab, shape_).take_lowest(got, [&](unsigned number) {
+      *--next = base + std::size_t{number} * shape_.object_size;
     });
     slab->count += got;
+    taken += got;
     if (slab->count == shape_.objects) partial_.remove(slab);
   }
   objects_out_ += taken;
-  std::reverse(objects, objects + taken);
   return taken;
 }
 
@@ -125,14 +127,11 @@ page* kmem_cache::new_slab(bool* clean) {
   return head;
 }
 
-// False, with the slab unchanged, where the object is not one in use.
-bool kmem_cache::return_to_slab(void* object) {
-  page* slab = slab_of(object, shape_);
-  const object_place place = place_of(slab, shape_, number_, object);
-  if (place.error != object_error::none) return false;
-  index_of(slab, shape_).set(place.number);
-  objects_out_--;
-  const bool was_full = slab->count-- == shape_.objects;
+// Objects of the slab have come back; puts it on the list where it now belongs.
+void kmem_cache::move_slab(page* slab, unsigned returned) {
+  const bool was_full = slab->count == shape_.objects;
+  slab->count -= returned;
+  objects_out_ -= returned;
   if (slab->count == 0) {
     if (!was_full) partial_.remove(slab);
     empty_.push_front(slab);
@@ -140,46 +139,64 @@ bool kmem_cache::return_to_slab(void* object) {
   } else if (was_full) {
     partial_.push_back(slab);
   }
-  return true;
+}
+
+// Returns as many of the objects as lie in the first one's slab, and how many those are; the first
+// of the others may be a wrong one.
+unsigned kmem_cache::return_to_slab(void** objects, unsigned count) {
+  page* slab = slab_of(objects[0], shape_);
+  if (slab->kind != page_kind::slab || slab->tag != number_) [[unlikely]]
+    return 0;
+  bitmap index = index_of(slab, shape_);
+  unsigned returned = 0;
+  do {
+    const object_place place = place_in(slab, shape_, objects[returned]);
+    if (place.error != object_error::none) break;
+    index.set(place.number);
+    returned++;
+  } while (returned < count && slab_of(objects[returned], shape_) == slab);
+  if (returned) move_slab(slab, returned);
+  return returned;
 }
 
 // Returns the first object that is wrong, nullptr if none is.
 void* kmem_cache::return_to_slabs(void** objects, unsigned count) {
   // Each object's slab is likely to be a cache miss; enough of them are under way at a time.
-  constexpr unsigned ahead = 8;
-  for (unsigned i = 0; i < std::min(count, ahead); i++) {
+  for (unsigned i = 0; i < count; i++)
     __builtin_prefetch(slab_of(objects[i], shape_), 1);
-  }
-  for (unsigned i = 0; i < count; i++) {
-    if (i + ahead < count) __builtin_prefetch(slab_of(objects[i + ahead], shape_), 1);
-    if (!return_to_slab(objects[i])) return objects[i];
+  for (unsigned done = 0; done < count;) {
+    const unsigned returned = return_to_slab(objects + done, count - done);
+    if (!returned) return objects[done];
+    done += returned;
   }
   return nullptr;
 }
 
 void kmem_cache::give_batch(void** objects, unsigned count, bool share) {
   void* wrong;
-  bool surplus;
+  list<page> surplus;
   {
     os::lock_guard guard(lock_);
     const unsigned shared = share ? std::min<unsigned>(count, shared_limit_ - shared_count_) : 0;
     std::copy_n(objects, shared, shared_ + shared_count_);
     shared_count_ = static_cast<u16>(shared_count_ + shared);
     wrong = return_to_slabs(objects + shared, count - shared);
-    surplus = empty_count_ > kept_empty_;
+    take_empty(&surplus, kept_empty_);
   }
   if (wrong) report(wrong, "free");
-  if (surplus) release_empty(kept_empty_, false);
+  release_slabs(&surplus, false);
 }
 
 void kmem_cache::free_to_slabs(void** objects, unsigned count) {
   void* wrong;
+  list<page> empty;
   {
     os::lock_guard guard(lock_);
     wrong = return_to_slabs(objects, count);
+    take_empty(&empty, 0);
   }
   if (wrong) report(wrong, "free");
-  release_empty(0, true);
+  release_slabs(&empty, true);
 }
 
 page* kmem_cache::detach(void* object) {
@@ -204,16 +221,16 @@ void kmem_cache::shrink(bool idle_only) {
   free_to_slabs(objects, count);
 }
 
-void kmem_cache::release_empty(unsigned keep, bool to_zone) {
-  for (;;) {
-    page* slab;
-    {
-      os::lock_guard guard(lock_);
-      if (empty_count_ <= keep) return;
-      slab = empty_.pop_front();
-      empty_count_--;
-      slabs_--;
-    }
+void kmem_cache::take_empty(list<page>* taken, unsigned keep) {
+  while (empty_count_ > keep) {
+    taken->push_front(empty_.pop_front());
+    empty_count_--;
+    slabs_--;
+  }
+}
+
+void kmem_cache::release_slabs(list<page>* slabs, bool to_zone) {
+  while (page* slab = slabs->pop_front()) {
     dissolve_slab(slab, shape_);
     if (to_zone) {
       normal_zone.free(slab, shape_.pages, false);

@@ -58,16 +58,19 @@ class alignas(cache_line) kmem_cache {
   void release() QUARRY_RELEASE(lock_) { lock_.release(); }
 
  private:
-  static constexpr unsigned max_batch = 64;
+  static constexpr unsigned max_batch = 128;
 
   unsigned take_batch(void** objects, unsigned count, bool* clean) QUARRY_EXCLUDES(lock_);
   unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   unsigned take_from_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* new_slab(bool* clean) QUARRY_EXCLUDES(lock_);
   void give_batch(void** objects, unsigned count, bool share) QUARRY_EXCLUDES(lock_);
-  bool return_to_slab(void* object) QUARRY_REQUIRES(lock_);
+  page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
+  void move_slab(page* slab, unsigned returned) QUARRY_REQUIRES(lock_);
+  unsigned return_to_slab(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void* return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
-  void release_empty(unsigned keep, bool to_zone) QUARRY_EXCLUDES(lock_);
+  void take_empty(list<page>* taken, unsigned keep) QUARRY_REQUIRES(lock_);
+  void release_slabs(list<page>* slabs, bool to_zone) QUARRY_EXCLUDES(lock_);
   [[noreturn]] void report(const void* object, const char* call);
 
   slab_shape shape_{};       // written by create()

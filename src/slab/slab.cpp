@@ -7,14 +7,17 @@ namespace quarry {
 
 namespace {
 
-constexpr unsigned enough_objects = 16;
-constexpr unsigned enough_order = 3;  // 32 KiB: with few objects, no larger for the sake of more
+constexpr std::size_t many_objects = 128;
+constexpr unsigned many_order = 3;  // 32 KiB: no larger for the sake of many objects
+constexpr std::size_t some_objects = 8;
+constexpr unsigned some_order = 5;  // 128 KiB: no larger for the sake of some
 constexpr std::size_t single_from = 32 * kib;
 
 bool fits_well(std::size_t slab_size, std::size_t object_size, std::size_t objects,
                unsigned order) {
   if (slab_size - objects * object_size > slab_size / 8) return false;
-  return objects >= enough_objects || order >= enough_order;
+  if (objects >= many_objects) return true;
+  return order >= (objects >= some_objects ? many_order : some_order);
 }
 
 }  // namespace

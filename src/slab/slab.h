@@ -24,8 +24,9 @@ struct slab_shape {
   u64 reciprocal;  // 2^reciprocal_shift / object_size, rounded up: exact for offsets below 2^20
 };
 
-// The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 16
-// objects as well, up to 32 KiB, so that refilling an array seldom needs a new slab.
+// The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 128
+// objects as well, up to 32 KiB, and at least 8, up to 128 KiB, so that refilling an array seldom
+// needs a new slab. Frames without an object in use yet cost no memory.
 slab_shape shape_for(std::size_t object_size);
 
 // Room for the index in the pages of a slab of that order, in objects.
@@ -57,19 +58,22 @@ struct object_place {
   unsigned number;  // of the object within the slab
 };
 
-// In line, since every flushed object passes here.
-QUARRY_ALWAYS_INLINE object_place place_of(page* head, const slab_shape& shape, u16 cache,
+// In a slab of that shape. In line, since every flushed object passes here.
+QUARRY_ALWAYS_INLINE object_place place_in(page* head, const slab_shape& shape,
                                            const void* object) {
-  if (head->kind != page_kind::slab || head->tag != cache) [[unlikely]] {
-    const bool in_run = shape.single && head->kind == page_kind::none;
-    return {in_run ? object_error::inside_object : object_error::not_in_slab, 0};
-  }
   const u64 offset = static_cast<u64>(static_cast<const char*>(object) - frames_base) & shape.mask;
   const auto number = static_cast<unsigned>(offset * shape.reciprocal >> reciprocal_shift);
   if (number >= shape.objects) return {object_error::not_in_slab, number};
   if (u64{number} * shape.object_size != offset) return {object_error::inside_object, number};
   if (index_of(head, shape).test(number)) return {object_error::is_free, number};
   return {object_error::none, number};
+}
+
+// As place_in, where it is not known yet that the frame is of a slab of that cache.
+inline object_place place_of(page* head, const slab_shape& shape, u16 cache, const void* object) {
+  if (head->kind == page_kind::slab && head->tag == cache) return place_in(head, shape, object);
+  const bool in_run = shape.single && head->kind == page_kind::none;
+  return {in_run ? object_error::inside_object : object_error::not_in_slab, 0};
 }
 
 }  // namespace quarry
