@@ -42,6 +42,12 @@ class bitmap {
     unsigned taken = 0;
     for (unsigned w = 0; w < words_for(bits_) && taken < wanted; w++) {
       u64 word = words_[w];
+      if (word == ~u64{0} && wanted - taken >= 64) {
+        for (unsigned bit = 0; bit < 64; bit++)
+          take(w * 64 + bit);
+        word = 0;
+        taken += 64;
+      }
       while (word && taken < wanted) {
         take(w * 64 + std::countr_zero(word));
         word &= word - 1;

@@ -74,9 +74,12 @@ inline bool in_frames(const void* address) {
          region.committed.load(std::memory_order_relaxed);
 }
 
+inline std::size_t offset_of(const void* address) {
+  return static_cast<std::size_t>(static_cast<const char*>(address) - frames_base);
+}
+
 inline u8* class_of_frame(const void* address) {
-  return class_map +
-         (static_cast<std::size_t>(static_cast<const char*>(address) - frames_base) >> page_shift);
+  return class_map + (offset_of(address) >> page_shift);
 }
 
 }  // namespace quarry

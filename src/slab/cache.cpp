@@ -93,6 +93,8 @@ unsigned kmem_cache::take_from_slabs(void** objects, unsigned count) {
     void** next = objects + taken + got;
     index_of(slab, shape_).take_lowest(got, [&](unsigned number) {
       *--next = base + std::size_t{number} * shape_.object_size;
+      __builtin_prefetch(*next, 1);
+
     });
     slab->count += got;
     taken += got;
@@ -127,75 +129,84 @@ page* kmem_cache::new_slab(bool* clean) {
   return head;
 }
 
-// Objects of the slab have come back; puts it on the list where it now belongs.
-void kmem_cache::move_slab(page* slab, unsigned returned) {
-  const bool was_full = slab->count == shape_.objects;
-  slab->count -= returned;
-  objects_out_ -= returned;
-  if (slab->count == 0) {
-    if (!was_full) partial_.remove(slab);
-    empty_.push_front(slab);
+// Objects whose bits share a word of their slab's index have come back; puts the slab on the list
+// where it now belongs.
+QUARRY_ALWAYS_INLINE void kmem_cache::store(const returned_word& r) {
+  *r.word = r.bits;
+  const u32 before = r.slab->count;
+  const u32 in_use = r.slab->count = before - r.objects;
+  const bool was_full = before == shape_.objects;
+  if (in_use == 0) {
+    if (!was_full) partial_.remove(r.slab);
+    empty_.push_front(r.slab);
     empty_count_++;
   } else if (was_full) {
-    partial_.push_back(slab);
+    partial_.push_back(r.slab);
   }
 }
 
-// Returns as many of the objects as lie in the first one's slab, and how many those are; the first
-// of the others may be a wrong one.
-unsigned kmem_cache::return_to_slab(void** objects, unsigned count) {
-  page* slab = slab_of(objects[0], shape_);
-  if (slab->kind != page_kind::slab || slab->tag != number_) [[unlikely]]
-    return 0;
-  bitmap index = index_of(slab, shape_);
-  unsigned returned = 0;
-  do {
-    const object_place place = place_in(slab, shape_, objects[returned]);
-    if (place.error != object_error::none) break;
-    index.set(place.number);
-    returned++;
-  } while (returned < count && slab_of(objects[returned], shape_) == slab);
-  if (returned) move_slab(slab, returned);
-  return returned;
+// Each object's slab is likely to be a cache miss of its own, unless it is its neighbour's.
+static void prefetch_slabs(const slab_shape& shape, void** objects, unsigned count) {
+  page* last = nullptr;
+  for (unsigned i = 0; i < count; i++) {
+    page* slab = slab_of(objects[i], shape);
+    if (slab != last) __builtin_prefetch(slab, 1);
+    last = slab;
+  }
 }
 
-// Returns the first object that is wrong, nullptr if none is.
-void* kmem_cache::return_to_slabs(void** objects, unsigned count) {
-  // Each object's slab is likely to be a cache miss; enough of them are under way at a time.
-  for (unsigned i = 0; i < count; i++)
-    __builtin_prefetch(slab_of(objects[i], shape_), 1);
-  for (unsigned done = 0; done < count;) {
-    const unsigned returned = return_to_slab(objects + done, count - done);
-    if (!returned) return objects[done];
-    done += returned;
+// Returns how many came back: all, or those before the first that is wrong. Objects that follow
+// each other are often neighbours, and a word read right after it was stored is a stall; so the
+// word last changed is stored when another one is needed.
+unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
+  const slab_shape shape = shape_;
+  prefetch_slabs(shape, objects, count);
+  returned_word open{};
+  unsigned i = 0;
+  for (; i < count; i++) {
+    page* slab = slab_of(objects[i], shape);
+    const u32 number = number_at(shape, static_cast<u32>(offset_of(objects[i])) & shape.mask);
+    if (number >= shape.objects) break;
+    u64* word = &slab->words[number / 64];
+    if (word != open.word) {
+      if (slab->kind != page_kind::slab || slab->tag != number_) break;
+      if (open.word) store(open);
+      open = {slab, word, *word, 0};
+    }
+    const u64 bit = u64{1} << (number % 64);
+    if (open.bits & bit) break;
+    open.bits |= bit;
+    open.objects++;
   }
-  return nullptr;
+  if (open.word) store(open);
+  objects_out_ -= i;
+  return i;
 }
 
 void kmem_cache::give_batch(void** objects, unsigned count, bool share) {
-  void* wrong;
   list<page> surplus;
+  unsigned done;
   {
     os::lock_guard guard(lock_);
     const unsigned shared = share ? std::min<unsigned>(count, shared_limit_ - shared_count_) : 0;
     std::copy_n(objects, shared, shared_ + shared_count_);
     shared_count_ = static_cast<u16>(shared_count_ + shared);
-    wrong = return_to_slabs(objects + shared, count - shared);
+    done = shared + return_to_slabs(objects + shared, count - shared);
     take_empty(&surplus, kept_empty_);
   }
-  if (wrong) report(wrong, "free");
+  if (done < count) report(objects[done], "free");
   release_slabs(&surplus, false);
 }
 
 void kmem_cache::free_to_slabs(void** objects, unsigned count) {
-  void* wrong;
   list<page> empty;
+  unsigned done;
   {
     os::lock_guard guard(lock_);
-    wrong = return_to_slabs(objects, count);
+    done = return_to_slabs(objects, count);
     take_empty(&empty, 0);
   }
-  if (wrong) report(wrong, "free");
+  if (done < count) report(objects[done], "free");
   release_slabs(&empty, true);
 }
 
@@ -246,7 +257,7 @@ std::size_t kmem_cache::check(const void* object, const char* call) {
   object_error error;
   {
     os::lock_guard guard(lock_);
-    error = place_of(slab_of(object, shape_), shape_, number_, object).error;
+    error = error_of(slab_of(object, shape_), shape_, number_, object);
   }
   if (error != object_error::none) report(object, call);
   return shape_.object_size;

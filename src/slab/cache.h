@@ -60,15 +60,22 @@ class alignas(cache_line) kmem_cache {
  private:
   static constexpr unsigned max_batch = 128;
 
+  // A word of a slab's index that objects are being returned to.
+  struct returned_word {
+    page* slab;
+    u64* word;
+    u64 bits;
+    u32 objects;
+  };
+
   unsigned take_batch(void** objects, unsigned count, bool* clean) QUARRY_EXCLUDES(lock_);
   unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   unsigned take_from_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* new_slab(bool* clean) QUARRY_EXCLUDES(lock_);
   void give_batch(void** objects, unsigned count, bool share) QUARRY_EXCLUDES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
-  void move_slab(page* slab, unsigned returned) QUARRY_REQUIRES(lock_);
-  unsigned return_to_slab(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
-  void* return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
+  void store(const returned_word& r) QUARRY_REQUIRES(lock_);
+  unsigned return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void take_empty(list<page>* taken, unsigned keep) QUARRY_REQUIRES(lock_);
   void release_slabs(list<page>* slabs, bool to_zone) QUARRY_EXCLUDES(lock_);
   [[noreturn]] void report(const void* object, const char* call);

@@ -7,7 +7,7 @@ namespace quarry {
 
 namespace {
 
-constexpr std::size_t many_objects = 128;
+constexpr std::size_t many_objects = 256;
 constexpr unsigned many_order = 3;  // 32 KiB: no larger for the sake of many objects
 constexpr std::size_t some_objects = 8;
 constexpr unsigned some_order = 5;  // 128 KiB: no larger for the sake of some
@@ -20,12 +20,21 @@ bool fits_well(std::size_t slab_size, std::size_t object_size, std::size_t objec
   return order >= (objects >= some_objects ? many_order : some_order);
 }
 
+// Of an odd number, modulo 2^32: each step of Newton's doubles the bits that are right, from 3 on.
+constexpr u32 inverse_of(u32 odd) {
+  u32 inverse = odd;
+  while (odd * inverse != 1)
+    inverse *= 2 - odd * inverse;
+  return inverse;
+}
+
 }  // namespace
 
 slab_shape shape_for(std::size_t object_size) {
   slab_shape shape{};
   shape.object_size = static_cast<u32>(object_size);
-  shape.reciprocal = ((u64{1} << reciprocal_shift) + object_size - 1) / object_size;
+  shape.twos = static_cast<u8>(std::countr_zero(object_size));
+  shape.inverse = inverse_of(shape.object_size >> shape.twos);
   if (object_size >= single_from) {
     shape.objects = 1;
     shape.pages = static_cast<u32>(bytes_to_pages(object_size));
@@ -58,6 +67,18 @@ void dissolve_slab(page* head, const slab_shape& shape) {
   std::memset(class_of_frame(region.frames.address_of(head)), 0, shape.pages);
   std::memset(head->words, 0, bitmap::words_for(shape.objects) * sizeof(u64));
   head->kind = page_kind::none;
+}
+
+object_error error_of(page* head, const slab_shape& shape, u16 cache, const void* object) {
+  if (head->kind != page_kind::slab || head->tag != cache) {
+    const bool in_run = shape.single && head->kind == page_kind::none;
+    return in_run ? object_error::inside_object : object_error::not_in_slab;
+  }
+  const u32 offset = static_cast<u32>(offset_of(object)) & shape.mask;
+  if (offset / shape.object_size >= shape.objects) return object_error::not_in_slab;
+  const u32 number = number_at(shape, offset);
+  if (number >= shape.objects) return object_error::inside_object;
+  return index_of(head, shape).test(number) ? object_error::is_free : object_error::none;
 }
 
 }  // namespace quarry

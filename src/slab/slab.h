@@ -11,8 +11,6 @@
 
 namespace quarry {
 
-inline constexpr unsigned reciprocal_shift = 40;
-
 // How the objects of a cache lie in its slabs.
 struct slab_shape {
   u32 object_size;
@@ -21,7 +19,8 @@ struct slab_shape {
   u32 mask;        // slab of objects: its bytes - 1, since it is aligned to them; single: a page's
   u8 order;        // log2 of pages, unless single
   bool single;     // one object in a run of any number of pages
-  u64 reciprocal;  // 2^reciprocal_shift / object_size, rounded up: exact for offsets below 2^20
+  u8 twos;         // object_size is 2^twos times an odd number
+  u32 inverse;     // of that odd number, modulo 2^32
 };
 
 // The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 128
@@ -46,34 +45,20 @@ inline bitmap index_of(page* head, const slab_shape& shape) {
 
 // The slab that a frame of this shape's slabs belongs to.
 inline page* slab_of(const void* object, const slab_shape& shape) {
-  const auto offset = static_cast<std::size_t>(static_cast<const char*>(object) - frames_base);
-  return region.frames.page_at((offset & ~std::size_t{shape.mask}) >> page_shift);
+  return region.frames.page_at((offset_of(object) & ~std::size_t{shape.mask}) >> page_shift);
+}
+
+// The number of the object that begins at this offset in its slab; not below shape.objects where
+// none does. Division by an odd number is multiplication by its inverse, and a remainder makes the
+// product larger than any quotient (Granlund and Montgomery 1994, section 9). In line, since every
+// flushed object passes here.
+QUARRY_ALWAYS_INLINE u32 number_at(const slab_shape& shape, u32 offset) {
+  return std::rotr(offset * shape.inverse, shape.twos);
 }
 
 // What is wrong with an address that should be an object in use of that slab.
 enum class object_error { none, not_in_slab, inside_object, is_free };
 
-struct object_place {
-  object_error error;
-  unsigned number;  // of the object within the slab
-};
-
-// In a slab of that shape. In line, since every flushed object passes here.
-QUARRY_ALWAYS_INLINE object_place place_in(page* head, const slab_shape& shape,
-                                           const void* object) {
-  const u64 offset = static_cast<u64>(static_cast<const char*>(object) - frames_base) & shape.mask;
-  const auto number = static_cast<unsigned>(offset * shape.reciprocal >> reciprocal_shift);
-  if (number >= shape.objects) return {object_error::not_in_slab, number};
-  if (u64{number} * shape.object_size != offset) return {object_error::inside_object, number};
-  if (index_of(head, shape).test(number)) return {object_error::is_free, number};
-  return {object_error::none, number};
-}
-
-// As place_in, where it is not known yet that the frame is of a slab of that cache.
-inline object_place place_of(page* head, const slab_shape& shape, u16 cache, const void* object) {
-  if (head->kind == page_kind::slab && head->tag == cache) return place_in(head, shape, object);
-  const bool in_run = shape.single && head->kind == page_kind::none;
-  return {in_run ? object_error::inside_object : object_error::not_in_slab, 0};
-}
+object_error error_of(page* head, const slab_shape& shape, u16 cache, const void* object);
 
 }  // namespace quarry
