@@ -1,6 +1,7 @@
 // A run of bits over 64-bit words: the slab's free-object index is one.
 #pragma once
 
+#include <atomic>
 #include <bit>
 
 #include "base/types.h"
@@ -18,21 +19,15 @@ class bitmap {
     return (bits + bits_per_word - 1) / bits_per_word;
   }
 
-  bool test(unsigned bit) const { return words_[bit / 64] >> (bit % 64) & 1; }
-  void set(unsigned bit) { words_[bit / 64] |= u64{1} << (bit % 64); }
-  void clear(unsigned bit) { words_[bit / 64] &= ~(u64{1} << (bit % 64)); }
+  // Also while others change other bits.
+  bool test(unsigned bit) const {
+    return std::atomic_ref(words_[bit / 64]).load(std::memory_order_relaxed) >> (bit % 64) & 1;
+  }
 
   void set_all() {
     for (unsigned w = 0; w < bits_ / 64; w++)
       words_[w] = ~u64{0};
     if (bits_ % 64) words_[bits_ / 64] = (u64{1} << (bits_ % 64)) - 1;
-  }
-
-  unsigned count() const {
-    unsigned sum = 0;
-    for (unsigned w = 0; w < words_for(bits_); w++)
-      sum += std::popcount(words_[w]);
-    return sum;
   }
 
   // Clears up to `wanted` set bits, the lowest first, and calls take(bit) for each.

@@ -30,7 +30,6 @@ class text {
   const char* data() const { return buffer_; }
   std::size_t size() const { return size_; }
   std::string_view view() const { return {buffer_, size_}; }
-  void clear() { size_ = 0; }
 
  private:
   void put(char c) {

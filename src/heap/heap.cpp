@@ -22,6 +22,11 @@ constexpr std::size_t max_run_size = page_size << max_order;
 // process at the other end and fault one by one.
 constexpr std::size_t least_move_size = 1 * mib;
 
+// From that on, a block that grows becomes a run, which can take the pages behind it the next time:
+// a block that grew once will grow again. So it is put where so many times its size is free.
+constexpr std::size_t least_growing_run = 8 * kib;
+constexpr std::size_t room_to_grow = 4;
+
 void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
   const std::size_t pages = bytes_to_pages(size);
   page* head = alloc_run(pages, std::max<std::size_t>(alignment >> page_shift, 1), clean);
@@ -93,8 +98,15 @@ unsigned class_at(const void* block) {
   return in_frames(block) ? *class_of_frame(block) : 0;
 }
 
+void* allocate_growing(std::size_t size) {
+  if (size < least_growing_run || size > max_run_size) return allocate(size);
+  bool clean;
+  const std::size_t room = std::min(std::bit_ceil(size) * room_to_grow, vm_unit);
+  return allocate_run(size, room, &clean);
+}
+
 void* move_block(void* block, std::size_t old_size, std::size_t size) {
-  void* moved = allocate(size);
+  void* moved = size > old_size ? allocate_growing(size) : allocate(size);
   if (!moved) return nullptr;
   std::memcpy(moved, block, std::min(old_size, size));
   release(block, "realloc");
@@ -115,7 +127,7 @@ bool resize_run_in_place(page* run, std::size_t size) {
 
 void* reallocate_run(void* block, page* run, std::size_t size) {
   const std::size_t old_size = std::size_t{run->count} << page_shift;
-  const bool may_stay = size > max_small_size || size > old_size;
+  const bool may_stay = size > max_small_size || size > old_size / 2;
   if (may_stay && resize_run_in_place(run, size)) return block;
   if (size > old_size && old_size >= least_move_size) {
     if (void* moved = vm_adopt(block, old_size, size)) {

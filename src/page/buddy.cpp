@@ -53,7 +53,7 @@ page* buddy::take(unsigned order, std::size_t count, bool* clean) {
       insert(number + units_of(o), o, {where, dirty - lower});
       dirty = lower;
     }
-    give_in(number + count, units_of(order) - count, {where, dirty - std::min(dirty, count)});
+    keep_in(number + count, units_of(order) - count, {where, dirty - std::min(dirty, count)});
     *clean = where == free_list::clean;
     return head;
   }
@@ -82,17 +82,30 @@ void buddy::give_block(std::size_t number, unsigned order, state s) {
   insert(number, order, s);
 }
 
-// Cuts the units into aligned blocks. `s.dirty` counts for the first of them.
-void buddy::give_in(std::size_t first, std::size_t count, state s) {
+// Cuts units into aligned blocks, and calls visit(first, order, state) for each. `s.dirty` counts
+// for the first of them.
+template <class visit_fn>
+void buddy::for_each_block(std::size_t first, std::size_t count, state s, visit_fn visit) {
   while (count) {
     const unsigned aligned = first ? std::countr_zero(first) : max_order;
     const unsigned order = std::min({aligned, floor_log2(count), max_order});
     const std::size_t dirty = std::min(s.dirty, units_of(order));
-    give_block(first, order, {s.where, dirty});
+    visit(first, order, state{s.where, dirty});
     s.dirty -= dirty;
     first += units_of(order);
     count -= units_of(order);
   }
+}
+
+void buddy::give_in(std::size_t first, std::size_t count, state s) {
+  for_each_block(first, count, s,
+                 [&](auto number, auto order, auto of) { give_block(number, order, of); });
+}
+
+// As give_in, for the end of a block that was free: nothing there has a buddy to merge with.
+void buddy::keep_in(std::size_t first, std::size_t count, state s) {
+  for_each_block(first, count, s,
+                 [&](auto number, auto order, auto of) { insert(number, order, of); });
 }
 
 void buddy::give(std::size_t first, std::size_t count, bool clean) {
@@ -117,7 +130,7 @@ bool buddy::take_range(std::size_t first, std::size_t count) {
     if (n <= end) continue;
     const std::size_t kept = n - end;
     s.dirty -= std::min(s.dirty, units_of(order) - kept);
-    give_in(end, kept, s);
+    keep_in(end, kept, s);
   }
   return true;
 }

@@ -33,7 +33,8 @@ class buddy {
   // Takes all of [first, first + count) if all of it is free; changes nothing otherwise.
   bool take_range(std::size_t first, std::size_t count);
 
-  // Dirty blocks that are freed from now on are young; those that were young become old.
+  // Dirty blocks that are freed from now on are young; those that were young become old, and those
+  // that were old and are still there young again.
   void start_period() {
     young_ = young_ == free_list::dirty_a ? free_list::dirty_b : free_list::dirty_a;
   }
@@ -61,7 +62,10 @@ class buddy {
   void insert(std::size_t number, unsigned order, state s);
   state remove(page* head);
   void give_block(std::size_t number, unsigned order, state s);
+  template <class visit_fn>
+  static void for_each_block(std::size_t first, std::size_t count, state s, visit_fn visit);
   void give_in(std::size_t first, std::size_t count, state s);
+  void keep_in(std::size_t first, std::size_t count, state s);
   free_list merged(free_list a, free_list b) const;
   bool is_free_at(std::size_t number, std::size_t limit) const;
 

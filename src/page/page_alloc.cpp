@@ -25,9 +25,10 @@ constexpr unsigned order_of(unsigned index) {
 }
 
 unsigned refill(unsigned order, page** heads, unsigned count) {
-  const unsigned taken = normal_zone.allocate_blocks(order, heads, count);
-  if (taken || !reclaim_everything()) return taken;
-  return normal_zone.allocate_blocks(order, heads, count);
+  unsigned taken = normal_zone.allocate_blocks(order, heads, count);
+  if (!taken && reclaim_everything()) taken = normal_zone.allocate_blocks(order, heads, count);
+  reclaim_if_heap_grew();
+  return taken;
 }
 
 void flush(unsigned order, void** blocks, unsigned count) {
@@ -45,13 +46,14 @@ QUARRY_NOINLINE page* alloc_slow(unsigned order) {
   const unsigned room = percpu::grow(index, percpu::miss::empty);
   const unsigned taken = refill(order, heads, std::clamp(room, 1u, batch));
   if (!taken) return nullptr;
+  void* blocks[batch];
   for (unsigned i = 1; i < taken; i++) {
     heads[i]->kind = page_kind::cached;
     heads[i]->order = static_cast<u8>(order);
-    if (!percpu::push(index, region.frames.address_of(heads[i]))) {
-      normal_zone.free_blocks(order, &heads[i], 1);
-    }
+    blocks[i] = region.frames.address_of(heads[i]);
   }
+  const unsigned listed = 1 + percpu::push_batch(index, blocks + 1, taken - 1);
+  if (listed < taken) normal_zone.free_blocks(order, heads + listed, taken - listed);
   return heads[0];
 }
 
@@ -92,14 +94,11 @@ void free_pages(page* head, unsigned order) {
   if (!percpu::push(index_of(order), block)) free_slow(order, block);
 }
 
-void free_pages_to_zone(page* head, unsigned order) {
-  normal_zone.free_blocks(order, &head, 1);
-}
-
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean) {
   page* head = normal_zone.allocate(pages, alignment, clean);
-  if (head || !reclaim_everything()) return head;
-  return normal_zone.allocate(pages, alignment, clean);
+  if (!head && reclaim_everything()) head = normal_zone.allocate(pages, alignment, clean);
+  reclaim_if_heap_grew();
+  return head;
 }
 
 void free_run(page* head, std::size_t pages, bool clean) {

@@ -16,10 +16,6 @@ void start_page_lists();
 page* alloc_pages(unsigned order);
 void free_pages(page* head, unsigned order);
 
-// As free_pages, but past the per-CPU lists: for the reclaim thread, which has none, and for memory
-// that is to go back to the system.
-void free_pages_to_zone(page* head, unsigned order);
-
 // A run of any number of pages. alignment is in pages, a power of two. nullptr when memory has
 // ended.
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean);

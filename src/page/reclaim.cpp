@@ -29,10 +29,16 @@ constexpr std::size_t kept_share = 16;
 constexpr std::size_t much_pages = 4 * mib >> page_shift;
 constexpr std::size_t much_share = 8;
 
+// A heap that grows no larger than this keeps what it caches.
+constexpr std::size_t least_grown = 4 * mib;
+
 constinit os::lock reclaim_lock;
 constinit shrink_fn shrink = nullptr;     // written at start-up
 constinit bool may_start_helper = false;  // written at start-up
 constinit os::bare_thread helper;
+
+// What was committed when the caches were last shrunk for it. Written under reclaim_lock.
+constinit std::atomic<std::size_t> committed_then{least_grown};
 
 std::size_t pages_to_keep() {
   return kept_pages + normal_zone.used_pages() / kept_share;
@@ -71,6 +77,15 @@ void start_reclaim(shrink_fn shrink_caches, bool background) {
 
 void reclaim_if_much_is_free() {
   if (may_start_helper && much_is_free()) helper.start(run_helper);
+}
+
+void reclaim_if_heap_grew() {
+  const std::size_t committed = region.committed.load(std::memory_order_relaxed);
+  if (committed <= committed_then.load(std::memory_order_relaxed)) return;
+  if (!reclaim_lock.try_acquire()) return;
+  committed_then.store(committed, std::memory_order_relaxed);
+  shrink(true);
+  reclaim_lock.release();
 }
 
 bool reclaim_everything(std::size_t keep) {

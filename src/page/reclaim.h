@@ -26,6 +26,11 @@ void start_reclaim(shrink_fn shrink, bool background);
 // is so much free memory that it should go back.
 void reclaim_if_much_is_free();
 
+// To be called, without locks, after memory has been taken from the zone: if that made the heap
+// grow, what the upper layers cache and have not touched since it last grew goes back to the zone.
+// So the memory that a program holds in caches that it has left does not add to its peak.
+void reclaim_if_heap_grew();
+
 // Gives back all that can be, now: before a request fails, and for malloc_trim. `keep` bytes of
 // free memory may stay resident. Returns whether any memory became free or went back to the system.
 bool reclaim_everything(std::size_t keep = 0);

@@ -39,8 +39,8 @@ struct header {
   u16 top;  // the slot of the last object in, the array's null slot if there is none
   u16 end;  // the last slot that may hold an object
   u16 bottom;
-  u8 misses;   // that counted since the array last grew, see array.cpp
-  u8 last;     // the last miss: its side
+  u8 misses;  // that counted since the array last grew, see array.cpp
+  u8 last;    // the last miss: its side
 };
 
 // Ranges are powers of two of slots, from 2 (one object) to 1024 (1023 objects).

@@ -38,21 +38,25 @@
   [cs] "r"(rseq_cs), [cpu] "r"(rseq_index), [base] "m"(area_base), [shift] "i"(area_shift)
 
 // Copies `count` > 0 pointers: the odd one first, then two at a time.
-#define QUARRY_RSEQ_COPY(from, to, count)  \
-  "xorl %k[next], %k[next]\n"              \
-  "testl $1, " count                       \
-  "\n"                                     \
-  "je 3f\n"                                \
-  "movq (" from "), %%xmm0\n"              \
-  "movq %%xmm0, (" to ")\n"                \
-  "incl %k[next]\n"                        \
-  "3: cmpl " count                         \
-  ", %k[next]\n"                           \
-  "jae 5f\n"                               \
-  "movups (" from ",%[next],8), %%xmm0\n"  \
-  "movups %%xmm0, (" to ",%[next],8)\n"    \
-  "addl $2, %k[next]\n"                    \
-  "jmp 3b\n"                               \
+#define QUARRY_RSEQ_COPY(from, to, count) \
+  "xorl %k[next], %k[next]\n"             \
+  "testl $1, " count                      \
+  "\n"                                    \
+  "je 3f\n"                               \
+  "movq (" from                           \
+  "), %%xmm0\n"                           \
+  "movq %%xmm0, (" to                     \
+  ")\n"                                   \
+  "incl %k[next]\n"                       \
+  "3: cmpl " count                        \
+  ", %k[next]\n"                          \
+  "jae 5f\n"                              \
+  "movups (" from                         \
+  ",%[next],8), %%xmm0\n"                 \
+  "movups %%xmm0, (" to                   \
+  ",%[next],8)\n"                         \
+  "addl $2, %k[next]\n"                   \
+  "jmp 3b\n"                              \
   "5:\n"
 
 namespace quarry::percpu::sequence {
@@ -99,13 +103,18 @@ full:
   return false;
 }
 
-// The batches read the header in one load, and so see a top, an end and a bottom that belong together.
+// The batches read the header in one load, and so see a top, an end and a bottom that belong
+// together, unless the end is 0: then the array is being made or emptied (publish_header,
+// stop_arrays), and there is nothing to be had.
 
 // Takes up to `count` objects from the top, in the order in which they went in. Returns how many.
 inline unsigned pop_batch(uptr index, void** objects, unsigned count) {
   uptr area, top, taken, source, next;
   asm volatile(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
                "movq (%[area],%[index],8), %[source]\n"
+               "xorl %k[taken], %k[taken]\n"
+               "testl $0xffff0000, %k[source]\n"
+               "je 2f\n"
                "movzwl %w[source], %k[top]\n"
                "shrq $32, %[source]\n"
                "movzwl %w[source], %k[source]\n"

@@ -94,7 +94,6 @@ unsigned kmem_cache::take_from_slabs(void** objects, unsigned count) {
     index_of(slab, shape_).take_lowest(got, [&](unsigned number) {
       *--next = base + std::size_t{number} * shape_.object_size;
       __builtin_prefetch(*next, 1);
-
     });
     slab->count += got;
     taken += got;
@@ -254,11 +253,7 @@ void kmem_cache::release_slabs(list<page>* slabs, bool to_zone) {
 }
 
 std::size_t kmem_cache::check(const void* object, const char* call) {
-  object_error error;
-  {
-    os::lock_guard guard(lock_);
-    error = error_of(slab_of(object, shape_), shape_, number_, object);
-  }
+  const object_error error = error_of(slab_of(object, shape_), shape_, number_, object);
   if (error != object_error::none) report(object, call);
   return shape_.object_size;
 }
@@ -282,9 +277,7 @@ void kmem_cache::report(const void* object, const char* call) {
 
 cache_figures kmem_cache::figures() {
   os::lock_guard guard(lock_);
-  std::size_t partial = 0;
-  partial_.for_each([&](page*) { partial++; });
-  return {slabs_, objects_out_, shared_count_, partial, empty_count_};
+  return {slabs_, objects_out_, shared_count_, empty_count_};
 }
 
 namespace {

@@ -16,7 +16,6 @@ struct cache_figures {
   std::size_t slabs;
   std::size_t objects_out;     // of their slabs: in use or in arrays
   std::size_t shared_objects;  // in the shared array
-  std::size_t partial_slabs;
   std::size_t empty_slabs;
 };
 
@@ -49,8 +48,9 @@ class alignas(cache_line) kmem_cache {
   void shrink(bool idle_only) QUARRY_EXCLUDES(lock_);
 
   // The object's size if it is one in use, as far as its slab knows (objects in arrays pass). Dies
-  // in the name of `call` otherwise.
-  std::size_t check(const void* object, const char* call) QUARRY_EXCLUDES(lock_);
+  // in the name of `call` otherwise. Takes no lock: what it reads of an object in use does not
+  // change.
+  std::size_t check(const void* object, const char* call);
 
   cache_figures figures() QUARRY_EXCLUDES(lock_);
 

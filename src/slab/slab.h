@@ -14,13 +14,13 @@ namespace quarry {
 // How the objects of a cache lie in its slabs.
 struct slab_shape {
   u32 object_size;
-  u32 objects;     // per slab
-  u32 pages;       // per slab
-  u32 mask;        // slab of objects: its bytes - 1, since it is aligned to them; single: a page's
-  u8 order;        // log2 of pages, unless single
-  bool single;     // one object in a run of any number of pages
-  u8 twos;         // object_size is 2^twos times an odd number
-  u32 inverse;     // of that odd number, modulo 2^32
+  u32 objects;  // per slab
+  u32 pages;    // per slab
+  u32 mask;     // slab of objects: its bytes - 1, since it is aligned to them; single: a page's
+  u8 order;     // log2 of pages, unless single
+  bool single;  // one object in a run of any number of pages
+  u8 twos;      // object_size is 2^twos times an odd number
+  u32 inverse;  // of that odd number, modulo 2^32
 };
 
 // The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 128

@@ -74,14 +74,6 @@ TEST_F(PageAlloc, ListsHoldABoundedPartOfWhatIsFreed) {
   }
 }
 
-TEST_F(PageAlloc, FreeingPastTheListsLeavesThemAlone) {
-  page* head = alloc_pages(0);
-  ASSERT_NE(head, nullptr);
-  reclaim_everything();
-  free_pages_to_zone(head, 0);
-  EXPECT_EQ(listed_pages(), 0u);
-}
-
 TEST_F(PageAlloc, RunsAreOfAnyLengthAndTheirTailsCanBeFreed) {
   bool clean;
   page* head = alloc_run(1000, 1, &clean);

@@ -31,15 +31,15 @@ inline unsigned last_index = 0;
 
 inline unsigned new_index(std::size_t bytes, unsigned limit) {
   if (++last_index == percpu::index_count) abort();
-  percpu::declare(last_index, bytes, limit);
+  percpu::declare(last_index, bytes, 4, limit);
   return last_index;
 }
 
-// As large as it gets.
+// As large as it gets: it misses at both ends in turn.
 inline unsigned grow_fully(unsigned index) {
   unsigned capacity = 0;
   for (int misses = 0; misses < 1000; misses++)
-    capacity = percpu::grow(index);
+    capacity = percpu::grow(index, misses % 2 ? percpu::miss::full : percpu::miss::empty);
   return capacity;
 }
 

@@ -55,7 +55,7 @@ class hand {
     if (void* token = percpu::pop(index_)) {
       take(token);
     } else {
-      percpu::grow(index_);
+      percpu::grow(index_, percpu::miss::empty);
     }
   }
 
@@ -67,7 +67,7 @@ class hand {
       held_.pop_back();
     } else {
       tokens_->take(token);
-      percpu::grow(index_);
+      percpu::grow(index_, percpu::miss::full);
     }
   }
 
