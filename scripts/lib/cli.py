@@ -3,10 +3,14 @@
 import argparse
 import sys
 
+import build
 import launch
 import options
 import tour
 from failure import failure
+
+sys.path.append(str(build.ROOT / "bench"))
+from harness import command as bench
 
 
 def parse_arguments():
@@ -22,6 +26,11 @@ def parse_arguments():
 
     show = commands.add_parser("options", help="print the options that QUARRY_CONF takes")
     show.set_defaults(action=lambda given: options.options())
+
+    compare = commands.add_parser("bench", help="measure Quarry beside other allocators",
+                                  description=bench.__doc__)
+    bench.add_arguments(compare)
+    compare.set_defaults(action=bench.run)
     return parser.parse_args()
 
 
