@@ -51,7 +51,8 @@ def difference(old, new, key):
     change = medians[1][SUBJECT] / medians[0][SUBJECT] / system
     (least, greatest), (new_least, new_greatest) = (figures.spread(row, SUBJECT, SYSTEM, key)
                                                     for row in (old, new))
-    return change, system, new_least > greatest or new_greatest < least
+    has_spread = all(len(figures.values(row, SUBJECT, key)) > 1 for row in (old, new))
+    return change, system, has_spread and (new_least > greatest or new_greatest < least)
 
 
 def figure_and_noise(row, key):

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import signal
 import sys
 import tempfile
 
@@ -51,16 +52,19 @@ def named_library(text):
 
 
 def run(given):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # stopping what runs
     if len(given.compare) > 2:
         raise failure("--compare takes one file, or two")
-    old, *new = [results.read(file) for file in given.compare] or [None]
-    if new:
-        changes.show(old, *new)
+    old = [results.read(file) for file in given.compare]
+    if len(old) == 2:
+        changes.show(*old)
         return
+    if old and old[0]["quick"] != given.quick:
+        raise failure(f"{given.compare[0]}: its work is not of this size, only one of the runs being --quick")
     measured = measure(given)
     table.show(measured)
     if old:
-        changes.show(old, measured)
+        changes.show(*old, measured)
     file = results.write(measured, given.output)
     print(f"\nfigures: {file}")
     if not given.no_report:
@@ -90,10 +94,12 @@ def measure(given):
 
 
 def prepare_build(given):
-    if given.build:
-        return given.build.resolve()
-    build.benchmarks()
-    return build.BUILD
+    if not given.build:
+        build.benchmarks()
+        return build.BUILD
+    if not (given.build / "bench/harness/quarry_launch").exists():
+        raise failure(f"--build {given.build}: no benchmarks are built there")
+    return given.build.resolve()
 
 
 def all_benchmarks(given, directory):
@@ -119,8 +125,6 @@ def declared(folder):
 
 
 def write_report(file):
-    from report import report  # here, since it needs Matplotlib
+    import report  # here, since it needs Matplotlib
 
-    directory = file.with_suffix("")
-    report.write(file, directory)
-    print(f"report:  {directory}/index.html")
+    print(f"report:  {report.write(file, file.with_suffix(''))}")

@@ -13,10 +13,13 @@ def names(results):
 
 
 def values(benchmark, name, key):
-    """The figures of an allocator, one per round; empty if it failed or there are none."""
+    """The figures of an allocator, one per round; empty if it failed or there are none.
+
+    Nothing is of no size: a processor time of 0 is one too short for the kernel's clock.
+    """
     if name in benchmark["failures"]:
         return []
-    return [run[key] for run in benchmark["runs"].get(name, []) if key in run]
+    return [run[key] for run in benchmark["runs"].get(name, []) if run.get(key)]
 
 
 def medians(benchmark, names, key):

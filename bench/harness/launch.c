@@ -317,6 +317,7 @@ int main(int count, char** arguments) {
     unsetenv("LD_PRELOAD");
   else
     setenv("LD_PRELOAD", request.library, 1);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);          /* And the program goes with the launcher. */
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* Orphans come here, to be waited for and counted. */
   catch_signals();
   const struct result result = run(&request);

@@ -6,6 +6,7 @@ from harness.allocators import LIMIT, SUBJECT, SYSTEM
 NOTABLE = 1.15  # times the best
 FAR = 1.3
 MEASURES = {"cost": "cost", "peak_kib": "peak memory"}
+OTHERS = {"wall": "wall time", "cpu": "processor time", "mean_kib": "mean memory", "minor_faults": "page faults"}
 HEAD = 36  # columns for a row's name, and for each cell
 CELL = 17
 
@@ -20,6 +21,7 @@ def show(results):
             rows = [row for row in benchmarks if figures.comparable(row, names, key)]
             if rows:
                 show_suite(results, f"{suite}: {title}", rows, key)
+    show_means(results)
     for key, title in MEASURES.items():
         show_notable(results, title, key)
     show_failures(results)
@@ -33,9 +35,24 @@ def show_suite(results, title, rows, key):
         cells = [cell(row, names, name, key) for name in names]
         cells += [limit_cell(row, names, key) for _ in with_limit]
         print(line(row["name"], best(row, names, key), cells))
+    print(line("geometric mean", "", mean_cells(rows, names, key)))
+
+
+def show_means(results):
+    """Of all that was measured, the rows' tables included."""
+    names = figures.names(results)
+    print("\n" + line("geometric means", "", names))
+    for suite, rows in figures.suites(results).items():
+        for key, title in (MEASURES | OTHERS).items():
+            cells = mean_cells(rows, names, key)
+            if any(cells):
+                print(line(f"{suite}: {title}", "", cells))
+
+
+def mean_cells(rows, names, key):
     over_best = figures.means(rows, names, key, figures.over_best)
     over_system = figures.means(rows, names, key, figures.over_system)
-    print(line("geometric mean", "", [ratios(over_best[name], over_system[name]) for name in names]))
+    return [f"{ratios(over_best[name], over_system[name])}      " if name in over_best else "" for name in names]
 
 
 def line(head, best, cells):
@@ -52,9 +69,12 @@ def best(row, names, key):
 def cell(row, names, name, key):
     if name in row["failures"]:
         return row["failures"][name].split(":")[0][:CELL]
-    least, greatest = figures.spread(row, name, figures.best(row, names, key), key)
+    if not figures.values(row, name, key):
+        return ""
     both = ratios(figures.over_best(row, names, key)[name], figures.over_system(row, names, key)[name])
-    return f"{both} ±{(greatest - least) / 2 / ((greatest + least) / 2) * 100:3.0f}%"
+    least, greatest = figures.spread(row, name, figures.best(row, names, key), key)
+    spread = f"±{(greatest - least) / (greatest + least) * 100:3.0f}%" if least < greatest else ""
+    return f"{both} {spread:5}"
 
 
 def limit_cell(row, names, key):
@@ -77,19 +97,23 @@ def short(number):
 def show_notable(results, title, key):
     """The rows in which Quarry is behind."""
     names = figures.names(results)
-    rows = [row for row in results["benchmarks"] if figures.medians(row, names, key).get(SUBJECT)]
-    behind = []
-    for row in rows:
-        value = figures.over_best(row, names, key)[SUBJECT]
-        if value > NOTABLE:
-            other = figures.best(row, names, key)
-            least, greatest = figures.spread(row, SUBJECT, other, key)
-            behind.append((value, f"  {row['suite']}/{row['name']:<{HEAD}} {short(value)} times {other}"
-                                  f" ({short(least)}..{short(greatest)})"))
-    if rows:
+    ratios = [(figures.over_best(row, names, key).get(SUBJECT), row) for row in results["benchmarks"]
+              if figures.comparable(row, names, key)]
+    ratios = [(value, row) for value, row in ratios if value]
+    behind = sorted((pair for pair in ratios if pair[0] > NOTABLE), key=lambda pair: -pair[0])
+    if ratios:
         far = sum(value > FAR for value, _ in behind)
-        print(f"\n{SUBJECT}'s {title} above {NOTABLE} times the best: {len(behind)} of {len(rows)} rows;"
-              f" above {FAR}: {far}", *(text for _, text in sorted(behind, reverse=True)), sep="\n")
+        print(f"\n{SUBJECT}'s {title} above {NOTABLE} times the best: {len(behind)} of {len(ratios)} rows;"
+              f" above {FAR}: {far}", *(notable(value, row, names, key) for value, row in behind), sep="\n")
+
+
+def notable(value, row, names, key):
+    name = f"  {row['suite'] + '/' + row['name']:<{HEAD + 12}}"
+    if SUBJECT in row["failures"]:
+        return f"{name} failed, see below"
+    other = figures.best(row, names, key)
+    least, greatest = figures.spread(row, SUBJECT, other, key)
+    return f"{name} {short(value)} times {other} ({short(least)}..{short(greatest)})"
 
 
 def show_failures(results):

@@ -13,12 +13,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { most_blocks = 4096, huge_page = 2 << 20 };
+/* A block is more than a row of 1000 blocks, or the report of its figures, takes at once; and a
+ * line more, so that the blocks do not share one cache set. */
+enum { most_blocks = 2048, spacing = 16 * 1024 + 64, huge_page = 2 << 20 };
 
-/* More than a row of 1000 blocks, or the report of its figures, takes at once; and a line more, so
- * that the blocks do not share one cache set. */
-static const size_t spacing = 16 * 1024 + 64;
-static const size_t region_size = 128ul << 20;
+static const size_t region_size = (size_t)most_blocks * spacing;
 
 static _Thread_local struct {
   size_t count;
@@ -28,20 +27,23 @@ static _Thread_local struct {
 static char* region;
 static size_t cut; /* Bytes of the region so far. */
 
-/* In huge pages, so that blocks at such a distance do not cost a miss of the TLB each. */
+/* In huge pages, so that blocks at such a distance do not cost a miss of the TLB each, and all
+ * there before the clock runs. */
 static void reserve(void) {
   char* mapping = mmap(NULL, region_size + huge_page, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return;
   region = mapping + (-(uintptr_t)mapping & (huge_page - 1));
   madvise(region, region_size, MADV_HUGEPAGE);
+  for (size_t at = 0; at < region_size; at += 4096)
+    ((volatile char*)region)[at] = 0;
 }
 
 __attribute__((noinline, cold)) static void* cut_block(size_t size) {
   if (region == NULL) reserve(); /* By the loader or a constructor, while there is one thread. */
   const size_t bytes = size > spacing ? (size + 63) & -64ul : spacing;
   const size_t begin = __atomic_fetch_add(&cut, bytes, __ATOMIC_RELAXED);
-  if (region != NULL && begin + bytes <= most_blocks * spacing) return region + begin;
+  if (region != NULL && begin + bytes <= region_size) return region + begin;
   errno = ENOMEM;
   return NULL;
 }
