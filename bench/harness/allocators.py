@@ -35,6 +35,9 @@ def choose(given, without, directory, commit):
     for name in without:
         if name not in (SUBJECT, *PEERS):
             raise failure(f"--without {name}: not one of {', '.join((SUBJECT, *PEERS))}")
+    for name in (SYSTEM, LIMIT):
+        if name in given:
+            raise failure(f"--allocator {name}: what the others are compared with cannot be replaced")
     peers = {name: PEERS[name] for name in PEERS if name not in given and name not in without}
     packages.ensure({package: f"{LIBRARIES}/{file}" for package, file in peers.values()})
 

@@ -55,22 +55,25 @@ class benchmark:
         try:
             _, self.reference = self.one_run(launcher, system)
         except child.failed as error:
-            self.failures[system.name] = str(error)
+            self.lose(system, error)
         first, factor = PATIENCE
         self.patience = first + factor * sum(self.seconds)
 
     def measure(self, launcher, allocator):
-        """One run that counts; after a failure, those before it do not count either."""
+        """One run that counts; if it fails, those before it do not count either."""
         try:
             run, result = self.one_run(launcher, allocator)
             if result != self.reference:
                 raise child.failed(f"wrong result: {shortened(result)}, "
                                    f"under {allocators.SYSTEM} {shortened(self.reference)}")
         except child.failed as error:
-            self.failures[allocator.name] = str(error)
-            self.runs.pop(allocator.name, None)
-            return
-        self.runs.setdefault(allocator.name, []).append(run)
+            self.lose(allocator, error)
+        else:
+            self.runs.setdefault(allocator.name, []).append(run)
+
+    def lose(self, allocator, reason):
+        self.failures[allocator.name] = str(reason)
+        self.runs.pop(allocator.name, None)
 
     def one_run(self, launcher, allocator):
         begin = time.monotonic()
@@ -88,9 +91,11 @@ class benchmark:
             run["figures"] = figures
         return run, result
 
-    def as_json(self):
+    def as_json(self, names):
+        """With the allocators in the order of their names here."""
         return {"suite": self.suite, "name": self.name, "unit": self.unit, "cost": self.cost,
-                "runs": self.runs, "failures": self.failures}
+                "runs": {name: self.runs[name] for name in names if name in self.runs},
+                "failures": {name: self.failures[name] for name in names if name in self.failures}}
 
 
 def shortened(text):

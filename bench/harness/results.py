@@ -24,7 +24,7 @@ def collect(given, allocators, benchmarks, rounds, commit):
         "rounds": rounds,
         "quick": given.quick,
         "allocators": {entry.name: described(entry) for entry in allocators},
-        "benchmarks": [row.as_json() for row in benchmarks],
+        "benchmarks": [row.as_json([entry.name for entry in allocators]) for row in benchmarks],
     }
 
 

@@ -32,7 +32,7 @@ class row(benchmark):
         self.options = ("-s", str(starts))
 
     def read(self, printed, measured):
-        return measured["wall"] * 1e6, {}, printed
+        return round(measured["wall"] * 1e6), {}, printed
 
 
 def benchmarks(quick):

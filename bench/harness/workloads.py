@@ -26,7 +26,7 @@ class row(benchmark):
             raise child.failed(f"no figure {error} in its output") from None
         del figures["operations_per_second"]
         others = {name: float(value) for name, value in figures.items()}
-        return seconds / operations * 1e9, others, f"{operations} operations, checksum {checksum}"
+        return round(seconds / operations * 1e9, 4), others, f"{operations} operations, checksum {checksum}"
 
     def record_latency(self, launcher, allocator):
         """A run of its own, since taking the time of each call takes time as well."""
@@ -38,7 +38,7 @@ class row(benchmark):
                 child.run(launcher, allocator.library, self, self.patience)
                 self.runs[allocator.name][0]["latency"] = json.loads(file.read_text())
             except child.failed as error:
-                self.failures[allocator.name] = f"{error} (while recording latency)"
+                self.lose(allocator, f"{error} (while recording latency)")
             finally:
                 self.command = plain
 

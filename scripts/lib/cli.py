@@ -10,7 +10,7 @@ import tour
 from failure import failure
 
 sys.path.append(str(build.ROOT / "bench"))
-from harness import command as bench
+from harness import arguments as bench_arguments
 
 
 def parse_arguments():
@@ -27,11 +27,18 @@ def parse_arguments():
     show = commands.add_parser("options", help="print the options that QUARRY_CONF takes")
     show.set_defaults(action=lambda given: options.options())
 
-    compare = commands.add_parser("bench", help="measure Quarry beside other allocators",
-                                  description=bench.__doc__)
-    bench.add_arguments(compare)
-    compare.set_defaults(action=bench.run)
+    compare = commands.add_parser(
+        "bench", help="measure Quarry beside other allocators",
+        description="Measure Quarry beside other allocators, on the same work in the same minutes.")
+    bench_arguments.add_arguments(compare)
+    compare.set_defaults(action=bench)
     return parser.parse_args()
+
+
+def bench(given):
+    from harness import command  # here, so that no other command waits for all that it needs
+
+    command.run(given)
 
 
 def main():

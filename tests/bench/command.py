@@ -12,6 +12,7 @@ from harness import command
 
 ROOT = pathlib.Path(os.environ["QUARRY_SOURCE"])
 BUILD = os.environ["QUARRY_BUILD"]
+LIBRARY = f"{BUILD}/libquarry.so"
 PEERS = ("jemalloc", "mimalloc", "tcmalloc", "tbb")
 
 
@@ -59,12 +60,14 @@ class Command(unittest.TestCase):
         compared = bench("--compare", file, file)
         self.assertEqual(compared.returncode, 0, compared.stderr)
         self.assertRegex(compared.stdout, r"start/true .*\+0\.0%")
+        self.assertRegex(bench("--compare", file).stderr, "its work is not of this size")
 
     def test_bad_input_is_one_line_and_a_failure(self):
         nothing = self.folder / "nothing"
         for arguments, reason in [
             (["--build", BUILD, "--only", "no such row"], "no benchmark matches"),
             (["--build", BUILD, "--without", "glibc"], "--without glibc: not one of"),
+            (["--build", BUILD, "--allocator", f"glibc={LIBRARY}"], "--allocator glibc: what the others"),
             (["--build", nothing], "no benchmarks are built there"),
             (["--compare", nothing], "not the results of a run"),
             (["--suite", nothing, "--build", BUILD], "cannot read"),

@@ -22,7 +22,7 @@ def measure(name, operations=300_000):
     (row,) = workloads.benchmarks([declared(operations)], BUILD, False)
     rounds.measure([row], [allocator("glibc", "", ""), allocator(name, library, "")],
                    BUILD / "bench/harness/quarry_launch", 2, 1)
-    return row.as_json()
+    return row.as_json(["glibc", name])
 
 
 class Faults(unittest.TestCase):
@@ -57,7 +57,7 @@ class Faults(unittest.TestCase):
         row.command = ["/bin/false"]
         rounds.measure([row], [allocator("glibc", "", "")], BUILD / "bench/harness/quarry_launch", 1, 1)
         self.assertEqual(row.failures, {"glibc": "status 1"})
-        self.assertFalse(figures.comparable(row.as_json(), ["glibc"], "cost"))
+        self.assertFalse(figures.comparable(row.as_json(["glibc"]), ["glibc"], "cost"))
 
 
 def running():
