@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import subprocess
 
 from build import ROOT
@@ -49,7 +50,10 @@ def machine():
 
 def commit():
     """The commit that is checked out, marked where the tree differs from it."""
-    shown = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude", "*"],
+    git = shutil.which("git")
+    if not git:
+        return "unknown"
+    shown = subprocess.run([git, "-C", ROOT, "describe", "--always", "--dirty", "--exclude", "*"],
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return shown.stdout.strip() or "unknown"
 
