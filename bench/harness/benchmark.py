@@ -3,6 +3,7 @@
 A suite derives a class from it that says how its output is read.
 """
 
+import itertools
 import time
 
 from harness import allocators, child
@@ -64,8 +65,7 @@ class benchmark:
         try:
             run, result = self.one_run(launcher, allocator)
             if result != self.reference:
-                raise child.failed(f"wrong result: {shortened(result)}, "
-                                   f"under {allocators.SYSTEM} {shortened(self.reference)}")
+                raise child.failed(f"wrong result: {difference(result, self.reference)}")
         except child.failed as error:
             self.lose(allocator, error)
         else:
@@ -79,7 +79,10 @@ class benchmark:
         begin = time.monotonic()
         printed, measured = child.run(launcher, allocator.library, self, self.patience)
         self.seconds.append(time.monotonic() - begin)
-        cost, figures, result = self.read(printed.decode(errors="replace"), measured)
+        try:
+            cost, figures, result = self.read(printed.decode(errors="replace"), measured)
+        except (ValueError, LookupError, ArithmeticError) as error:
+            raise child.failed(f"wrong result: output that cannot be read: {error!r}") from None
         if not cost > 0:
             raise child.failed(f"no measurable cost: {cost}")
         run = {"cost": cost}
@@ -96,6 +99,14 @@ class benchmark:
         return {"suite": self.suite, "name": self.name, "unit": self.unit, "cost": self.cost,
                 "runs": {name: self.runs[name] for name in names if name in self.runs},
                 "failures": {name: self.failures[name] for name in names if name in self.failures}}
+
+
+def difference(result, reference):
+    """The first line in which they differ."""
+    lines = itertools.zip_longest(result.splitlines(True), reference.splitlines(True), fillvalue="")
+    number, (mine, expected) = next((number, pair) for number, pair in enumerate(lines, 1)
+                                    if pair[0] != pair[1])
+    return f"line {number} is {shortened(mine)}, under {allocators.SYSTEM} {shortened(expected)}"
 
 
 def shortened(text):

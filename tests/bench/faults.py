@@ -5,7 +5,7 @@ import pathlib
 import types
 import unittest
 
-from harness import child, figures, rounds, workloads
+from harness import benchmark, child, figures, rounds, workloads
 from harness.allocators import allocator
 
 BUILD = pathlib.Path(os.environ["QUARRY_BUILD"])
@@ -44,6 +44,17 @@ class Faults(unittest.TestCase):
         ratio = figures.over_system(row, ["glibc", "waste"], "cost")["waste"]
         self.assertGreater(ratio, 2)  # it is 3; the machine may have better and worse moments
         self.assertLess(ratio, 5)
+
+    def test_output_that_is_no_workload_s_is_a_wrong_result(self):
+        (row,) = workloads.benchmarks([declared(1)], BUILD, False)
+        row.command = ["/bin/echo", "operations many"]
+        rounds.measure([row], [allocator("glibc", "", "")], BUILD / "bench/harness/quarry_launch", 1, 1)
+        self.assertRegex(row.failures["glibc"], "^wrong result: output that cannot be read")
+
+    def test_the_first_line_that_differs_is_shown(self):
+        shown = benchmark.difference("a\nb\nd\n", "a\nb\nc\n")
+        self.assertEqual(shown, "line 3 is 'd\\n', under glibc 'c\\n'")
+        self.assertEqual(benchmark.difference("a", "a\n"), "line 1 is 'a', under glibc 'a\\n'")
 
     def test_a_hanging_program_is_stopped(self):
         (row,) = workloads.benchmarks([declared(1)], BUILD, False)
