@@ -1,5 +1,6 @@
-"""Builds build/libquarry.so where it is missing or older than its sources."""
+"""Builds in build/ what is missing or older than its sources: the library, or the benchmarks with it."""
 
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -18,15 +19,38 @@ def library():
     if LIBRARY.exists() and not os.access(BUILD, os.W_OK):
         return LIBRARY
     packages.ensure(packages.BUILD)
-    lock = os.open(ROOT, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two commands at a time must not build in one folder
+    with lock():
         if not (BUILD / "CMakeCache.txt").exists():
-            cmake("-S", ROOT, "-B", BUILD)
-        cmake("--build", BUILD, "--target", "quarry_shared", "-j", str(os.cpu_count()))
-    finally:
-        os.close(lock)
+            configure()
+        make("quarry_shared")
     return LIBRARY
+
+
+def benchmarks():
+    """The library and all that measures it, built as what is measured must be: for release."""
+    packages.ensure(packages.BENCH)
+    with lock():
+        configure("-DCMAKE_BUILD_TYPE=Release", "-DQUARRY_BENCH=ON")
+        make("quarry_bench")
+
+
+@contextlib.contextmanager
+def lock():
+    """Two commands at a time must not build in one folder."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def configure(*definitions):
+    cmake("-S", ROOT, "-B", BUILD, *definitions)
+
+
+def make(target):
+    cmake("--build", BUILD, "--target", target, "-j", os.cpu_count())
 
 
 def cmake(*arguments):

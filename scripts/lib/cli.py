@@ -3,10 +3,14 @@
 import argparse
 import sys
 
+import build
 import launch
 import options
 import tour
 from failure import failure
+
+sys.path.append(str(build.ROOT / "bench"))
+from harness import arguments as bench_arguments
 
 
 def parse_arguments():
@@ -22,7 +26,19 @@ def parse_arguments():
 
     show = commands.add_parser("options", help="print the options that QUARRY_CONF takes")
     show.set_defaults(action=lambda given: options.options())
+
+    compare = commands.add_parser(
+        "bench", help="measure Quarry beside other allocators",
+        description="Measure Quarry beside other allocators, on the same work in the same minutes.")
+    bench_arguments.add_arguments(compare)
+    compare.set_defaults(action=bench)
     return parser.parse_args()
+
+
+def bench(given):
+    from harness import command  # here, so that no other command waits for all that it needs
+
+    command.run(given)
 
 
 def main():

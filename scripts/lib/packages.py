@@ -13,12 +13,13 @@ from failure import failure
 
 BUILD = {"g++": "g++", "cmake": "cmake", "make": "make"}
 
-TESTS = BUILD | {
+BENCH = BUILD | {"libbenchmark-dev": "/usr/include/benchmark/benchmark.h"}
+
+TESTS = BENCH | {
     "clang": "clang",
     "clang-format": "clang-format",
     "libclang-rt-14-dev": "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.a",
     "libgtest-dev": "/usr/include/gtest/gtest.h",
-    "libbenchmark-dev": "/usr/include/benchmark/benchmark.h",
     "binutils": "readelf",
     "pkgconf": "pkg-config",
     "bash": "/bin/bash",

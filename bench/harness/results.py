@@ -1,0 +1,77 @@
+"""The JSON of a run: the machine, the allocators, every figure; schema 1."""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+
+from build import ROOT
+from failure import failure
+
+SCHEMA = 1
+
+
+def collect(given, allocators, benchmarks, rounds, commit):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {
+        "schema": SCHEMA,
+        "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "quarry_commit": commit,
+        "machine": machine(),
+        "rounds": rounds,
+        "quick": given.quick,
+        "allocators": {entry.name: described(entry) for entry in allocators},
+        "benchmarks": [row.as_json([entry.name for entry in allocators]) for row in benchmarks],
+    }
+
+
+def described(allocator):
+    library = {"library": pathlib.Path(allocator.library).name, "version": allocator.version}
+    return library | {"limit": True} if allocator.is_limit else library
+
+
+def machine():
+    cpu = re.search(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.MULTILINE)
+    system = platform.freedesktop_os_release()
+    return {
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_kib": int(memory[1]),
+        "kernel": platform.release(),
+        "libc": " ".join(platform.libc_ver()),
+        "system": f"{system['ID'].capitalize()} {system.get('VERSION_ID', '')}".strip(),
+    }
+
+
+def commit():
+    """The commit that is checked out, marked where the tree differs from it."""
+    git = shutil.which("git")
+    if not git:
+        return "unknown"
+    shown = subprocess.run([git, "-C", ROOT, "describe", "--always", "--dirty", "--exclude", "*"],
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return shown.stdout.strip() or "unknown"
+
+
+def write(results, directory):
+    """Writes results to a file named by their date; returns its path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / f"{results['date'].replace(':', '')}.json"
+    file.write_text(json.dumps(results, separators=(",", ":")).replace('{"suite"', '\n{"suite"') + "\n")
+    return file
+
+
+def read(file):
+    try:
+        results = json.loads(pathlib.Path(file).read_text())
+        known = results["schema"] == SCHEMA
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise failure(f"{file}: not the results of a run: {error}") from None
+    if not known:
+        raise failure(f"{file}: results of schema {results['schema']}, this reads {SCHEMA}")
+    return results
