@@ -30,9 +30,10 @@ def orders(numbers, count):
     """Orders as a shop's web service would take them: nested, of strings and numbers."""
     text = prose(numbers)
     for number in range(count):
+        customer = numbers.randrange(count // 8)
         yield {
             "id": number,
-            "customer": f"{text.word()}-{numbers.randrange(count // 8)}",
+            "customer": f"{text.vocabulary[customer % 5000]}-{customer}",
             "address": {"street": text.sentence(2), "city": text.word(),
                         "position": [numbers.random() * 180 - 90, numbers.random() * 360 - 180]},
             "lines": [{"article": text.word(), "title": text.sentence(3 + numbers.randrange(6)),
