@@ -11,12 +11,13 @@ import pathlib
 import platform
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 
 SOCKET = "socket"  # in the row's directory: a longer path might not fit into a socket address
-PATIENCE = 20  # seconds for a server to start, and to stop
+PATIENCE = 5  # seconds for a server to start, and to stop
 
 # Debian's redis-server is linked with jemalloc; preloaded, glibc's malloc comes first there as well.
 SYSTEM = f"/lib/{platform.machine()}-linux-gnu/libc.so.6"
@@ -24,7 +25,10 @@ SYSTEM = f"/lib/{platform.machine()}-linux-gnu/libc.so.6"
 
 @contextlib.contextmanager
 def running(program):
-    """Runs a server that listens at SOCKET; gives its pid once it does."""
+    """Runs a server that listens at SOCKET; gives its pid once it does.
+
+    A server that ends badly ends the driver with its status: what its clients say is but a consequence.
+    """
     pathlib.Path(SOCKET).unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     library = os.environ["BENCH_PRELOAD"] or SYSTEM
@@ -32,12 +36,24 @@ def running(program):
         [os.environ["BENCH_LAUNCH"], "-o", os.environ["BENCH_OUTPUT"], library, *program],
         stdin=subprocess.DEVNULL, stdout=sys.stderr)  # its log must not count as a result
     try:
-        wait_for_connection(launcher)
-        yield children(launcher)[0]
+        with first_connection(launcher) as connection:
+            pid = peer(connection)
+        yield pid
     finally:
         stop(launcher)
-    if launcher.returncode != 0:
-        sys.exit(f"{program[0]} ended with status {launcher.returncode}")
+        if launcher.returncode != 0:
+            print(f"{program[0]} ended with status {launcher.returncode}", file=sys.stderr)
+            sys.exit(launcher.returncode)
+
+
+def first_connection(launcher):
+    deadline = time.monotonic() + PATIENCE
+    while launcher.poll() is None and time.monotonic() < deadline:
+        try:
+            return connect()
+        except OSError:
+            time.sleep(0.01)
+    sys.exit("the server does not start")
 
 
 def connect():
@@ -46,34 +62,22 @@ def connect():
     return connection
 
 
-def wait_for_connection(launcher):
-    deadline = time.monotonic() + PATIENCE
-    while launcher.poll() is None and time.monotonic() < deadline:
-        try:
-            connect().close()
-            return
-        except OSError:
-            time.sleep(0.01)
-    sys.exit("the server does not start")
-
-
-def children(launcher):
-    """The pids of the launcher's children: the server is not ours to wait for, but to stop."""
-    try:
-        listed = pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text()
-    except FileNotFoundError:
-        listed = ""
-    return [int(pid) for pid in listed.split()]
+def peer(connection):
+    """The pid of the process that listens at the other end (unix(7))."""
+    size = struct.calcsize("3i")
+    return struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0]
 
 
 def stop(launcher):
-    for number in signal.SIGTERM, signal.SIGKILL:
-        for pid in children(launcher) or [launcher.pid] * (launcher.poll() is None):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            launcher.wait(PATIENCE)
-            return
+    """The launcher passes SIGTERM on to the server, and takes the server with it if it is killed."""
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, signal.SIG_IGN)  # what asked for the end may ask twice
+    launcher.terminate()
+    try:
+        launcher.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        launcher.kill()
+        launcher.wait()
 
 
 def resident_bytes(pid):

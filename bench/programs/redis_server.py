@@ -1,6 +1,6 @@
 """redis-server: traffic by redis-benchmark, and a fill of which half is then deleted.
 
-As a program it is the driver: redis.py traffic|fill
+As a program it is the driver: redis_server.py traffic|fill
 """
 
 import pathlib
@@ -67,13 +67,22 @@ def traffic(pid):
 
 
 def fill(pid):
-    for name in "fill", "delete":
-        with open(name) as requests:
-            replies = client("redis-cli", "--pipe", stdin=requests)
-        print(name, *replies.splitlines()[-1:])
-        time.sleep(SETTLED)
-        print(f"quarry-bench: resident_after_{name}_bytes {server.resident_bytes(pid)}")
+    send_requests("fill")
+    show_resident("fill", pid)
+    send_requests("delete")
+    time.sleep(SETTLED)
+    show_resident("delete", pid)
     show_data()
+
+
+def send_requests(name):
+    with open(name) as requests:
+        replies = client("redis-cli", "--pipe", stdin=requests)
+    print(name, replies.splitlines()[-1])
+
+
+def show_resident(name, pid):
+    print(f"quarry-bench: resident_after_{name}_bytes {server.resident_bytes(pid)}")
 
 
 def show_data():
