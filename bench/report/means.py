@@ -16,9 +16,10 @@ LONGEST = 4.0  # times the best, where the axis ends at the latest
 
 
 def bars(run, key):
-    """A panel for all suites together and one for each; the allocators in the order of the first."""
+    """A panel for all suites together, then one for each; the allocators in the order of the first."""
     means = shares.means(run, key)
-    order = sorted(figures.names(run), key=lambda name: means[shares.ALL].get(name, float("inf")))
+    first = next(iter(means.values()), {})
+    order = sorted(figures.names(run), key=lambda name: first.get(name, float("inf")))
     notes = failure_notes(run)
     each = PITCH * len(order) + PANEL
     height = TOP + each * (1 + len(means) // 2) + NOTE * len(notes)

@@ -40,7 +40,7 @@ def medians(run):
 
 
 def means(run, key):
-    """{ALL or suite: {allocator: geometric mean over the best}}.
+    """{ALL or suite: {allocator: geometric mean over the best}}; without ALL where there is but one suite.
 
     ALL is the mean of the suites' means, so that the many rows of one do not outweigh the few of another.
     """
@@ -48,7 +48,9 @@ def means(run, key):
     suites = {suite: figures.means(rows, names, key, figures.over_best)
               for suite, rows in figures.suites(run).items()}
     suites = {suite: found for suite, found in suites.items() if found}
-    everywhere = [name for name in names if suites and all(name in found for found in suites.values())]
+    if len(suites) < 2:
+        return suites
+    everywhere = [name for name in names if all(name in found for found in suites.values())]
     return {ALL: {name: figures.geometric_mean([found[name] for found in suites.values()])
                   for name in everywhere}} | suites
 
