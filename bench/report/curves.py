@@ -7,7 +7,7 @@ from harness.allocators import SUBJECT
 from harness.table import short
 
 from report import wording
-from report.drawing import INK, LINE, colours, drawing, weight
+from report.drawing import INK, LEADER, LINE, colours, drawing, weight
 
 WIDTH, HEIGHT = 392, 270
 LEFT, TOP, BOTTOM = 50, 24, 34
@@ -89,6 +89,7 @@ def memory(run, row):
         "resident memory, MiB")
     axes.set_xlim(0, max(points[-1][0] for points in lines.values()))
     axes.set_ylim(0, 1.05 * max(mib for points in lines.values() for _, mib in points))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("seconds", color=INK, size=10)
     draw(axes, lines, colours(run))
     return picture
@@ -111,11 +112,12 @@ def plane(words, title):
 
 
 def draw(axes, lines, colour):
-    """The lines, the subject's above the others, and their names beside the right edge."""
+    """The lines, Quarry's above the others, a dot where each ends, and their names beside the right edge."""
     for name, points in lines.items():
         own = name == SUBJECT
         axes.plot(*zip(*points), color=colour[name], lw=2.2 if own else 1.4, zorder=4 if own else 3,
                   clip_on=False, solid_joinstyle="round")
+        axes.plot(*points[-1], "o", ms=4, color=colour[name], zorder=4, clip_on=False)
     edge = axes.bbox.x1
     ends = {name: axes.transData.transform(points[-1]) for name, points in lines.items()}
     heights = spread({name: end[1] for name, end in ends.items()}, axes.bbox.y0, axes.bbox.y1)
@@ -123,7 +125,7 @@ def draw(axes, lines, colour):
         axes.annotate(name, ends[name], (edge + 12, height), xycoords="figure pixels",
                       textcoords="figure pixels", size=10.5, weight=weight(name), color=INK,
                       va="center_baseline", annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colour[name], "lw": 1,
+                      arrowprops={"arrowstyle": "-", "color": LEADER, "lw": 0.8,
                                   "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)})
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "quarry", "path.simplify": False}
 
-INK, FAINT, LINE, ALARM = "#1a1a1a", "#5f6368", "#d5d7da", "#b3261e"
+INK, FAINT, LEADER, LINE, ALARM = "#1a1a1a", "#5f6368", "#a9adb2", "#d5d7da", "#b3261e"
 FONTS = "Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 
 # Told apart by people who see no red or no green as well (Okabe and Ito 2008, "Color universal
