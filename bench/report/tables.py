@@ -78,7 +78,7 @@ def failures(run):
 
 def losses(run):
     lines = [("", loss(run, row, key, share)) for row, key, share in shares.losses(run)]
-    return table(["benchmark", "", "Quarry takes", "within a round", "Quarry", "the best", "which is"],
+    return table(["benchmark", "Quarry takes", "within a round", "Quarry", "the best", "which is"],
                  [lines], "losses")
 
 
@@ -86,7 +86,8 @@ def loss(run, row, key, share):
     best = figures.best(row, figures.names(run), key)
     found = figures.medians(row, [SUBJECT, best], key)
     values = [td(escape(wording.value(row, key, found[name]))) for name in (SUBJECT, best)]
-    return [td(link(row)), td(MEASURES[key]), td(f"{short(share.ratio)}×"),
+    what = "" if key == "cost" else f' <span class="faint">{MEASURES[key]}</span>'
+    return [td(link(row) + what), td(f"{short(share.ratio)}×"),
             td(spread(share.least, share.greatest)), *values, td(escape(best))]
 
 
