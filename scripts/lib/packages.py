@@ -34,6 +34,9 @@ TESTS = BENCH | {
     "mawk": "/usr/bin/awk",
 }
 
+# Of the system's Python, which runs the commands (bootstrap.sh).
+REPORT = {"python3-matplotlib": "/usr/lib/python3/dist-packages/matplotlib/__init__.py"}
+
 
 def is_there(witness):
     return glob.glob(witness) if "/" in witness else shutil.which(witness)
