@@ -35,7 +35,7 @@ QUARRY_NOINLINE void* calloc_slow(std::size_t bytes) {
   return or_enomem(allocate_zeroed(bytes));
 }
 
-void* aligned(std::size_t alignment, std::size_t size) {
+QUARRY_ALWAYS_INLINE void* aligned(std::size_t alignment, std::size_t size) {
   if (!is_power_of_two(alignment)) return fail(EINVAL);
   if (alignment > max_alignment) return fail(ENOMEM);
   return or_enomem(allocate_aligned(alignment, size));

@@ -8,7 +8,8 @@
 namespace quarry {
 
 constexpr bool is_power_of_two(std::size_t n) {
-  return std::has_single_bit(n);
+  // Not std::has_single_bit, which counts the bits by a call where there is no instruction for it.
+  return n != 0 && (n & (n - 1)) == 0;
 }
 
 // `alignment` is a power of two; the result wraps if n is within `alignment` of the type's end.

@@ -12,6 +12,7 @@
 namespace quarry {
 
 constinit std::size_t inline_limit = 0;
+constinit std::size_t array_limit = 0;
 constinit std::size_t free_limit = 0;
 
 namespace {
@@ -167,12 +168,22 @@ void* reallocate_object(void* block, unsigned size_class, std::size_t size) {
 
 }  // namespace
 
-void* allocate_slow(std::size_t size) {
+static QUARRY_NOINLINE void* allocate_uncached(std::size_t size) {
   if (!start()) return nullptr;
   if (size == 0) size = 1;
   if (size <= max_small_size) return allocate_small(compute_class(size));
   bool clean;
   return allocate_large(size, &clean);
+}
+
+void* allocate_slow(std::size_t size) {
+#if QUARRY_HAS_SEQUENCES
+  if (size - 1 < array_limit) {
+    if (void* object = percpu::sequence::pop(compute_class(size))) [[likely]]
+      return object;
+  }
+#endif
+  return allocate_uncached(size);
 }
 
 void* allocate_zeroed(std::size_t size) {
@@ -194,11 +205,9 @@ void* allocate_zeroed(std::size_t size) {
   return block;
 }
 
-void* allocate_aligned(std::size_t alignment, std::size_t size) {
+void* allocate_aligned_slow(std::size_t alignment, std::size_t size) {
   if (size > PTRDIFF_MAX) return nullptr;
-  // A slab begins on a page, so its objects are as aligned as their size is, and every class is a
-  // multiple of each power of two that divides a size it is the class of.
-  if (alignment <= page_size) return allocate(align_up(size ? size : 1, alignment));
+  if (alignment <= page_size) return allocate(alignment);
   if (!start() || alignment > max_run_size || size > max_run_size) return nullptr;
   bool clean;
   return allocate_run(size ? size : 1, alignment, &clean);

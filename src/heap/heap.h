@@ -2,7 +2,7 @@
 // grow to vmalloc.
 //
 //   size <= 1024         class from a table, this CPU's array     inline, here
-//   size <= 1 MiB        class by arithmetic, this CPU's array    heap.cpp
+//   size <= 1 MiB        class by arithmetic, this CPU's array    allocate_slow()
 //   larger               a run of pages                           heap.cpp
 //   larger than 1 GiB, or grown by realloc and not to be extended in place: vmalloc
 //
@@ -16,11 +16,12 @@
 
 namespace quarry {
 
-// What the inline paths serve: sizes up to max_table_size, and addresses up to so many bytes from
-// the region's base. Both 0 before start-up, and for good in the fallback mode of the per-CPU
-// layer. Written by start(), last of all; there is no second thread yet, since making one
-// allocates.
+// What the fast paths serve: sizes up to max_table_size, sizes up to max_small_size, and addresses
+// up to so many bytes from the region's base. All 0 before start-up, and for good in the fallback
+// mode of the per-CPU layer. Written by start(), last of all; there is no second thread yet, since
+// making one allocates.
 QUARRY_HIDDEN extern std::size_t inline_limit;
+QUARRY_HIDDEN extern std::size_t array_limit;
 QUARRY_HIDDEN extern std::size_t free_limit;
 
 // An object from this CPU's array if the size is small and there is one; else nullptr, and
@@ -64,8 +65,16 @@ QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
 // Zeroed memory for `size` bytes.
 void* allocate_zeroed(std::size_t size);
 
+void* allocate_aligned_slow(std::size_t alignment, std::size_t size);
+
 // `alignment` is a power of two of at most 1 GiB.
-void* allocate_aligned(std::size_t alignment, std::size_t size);
+QUARRY_ALWAYS_INLINE void* allocate_aligned(std::size_t alignment, std::size_t size) {
+  // A slab begins on a page, so its objects are as aligned as their size is, and every class is a
+  // multiple of each power of two that divides a size it is the class of.
+  if (alignment <= page_size && size - 1 < PTRDIFF_MAX) [[likely]]
+    return allocate(align_up(size, alignment));
+  return allocate_aligned_slow(alignment, size);
+}
 
 // The block with its contents, up to the smaller of both sizes, at its old place or a new one.
 // nullptr, and the block as it was, when memory has ended. `block` and `size` are not null.

@@ -25,6 +25,7 @@ bool start_layers() {
   start_reclaim(shrink_all, os::is_default(os::option::background));
   if (percpu::use_sequences) {
     free_limit = region.frames.total << page_shift;
+    array_limit = max_small_size;
     inline_limit = max_table_size;
   }
   return true;

@@ -49,6 +49,7 @@ inline constexpr auto class_table = [] {
 
 // As compute_class, for 0 < size <= max_table_size.
 QUARRY_ALWAYS_INLINE unsigned table_class(std::size_t size) {
+  if (size > max_table_size) __builtin_unreachable();
   return class_table[(size - 1) >> 3];
 }
 
