@@ -1,0 +1,96 @@
+// A thousand threads, mostly idle, as those of a server with a thread per connection: now and then
+// all wake up, allocate and free a little and sleep again. What counts is the memory that each
+// costs in the end, beyond its stack.
+//
+// One operation: a block allocated and freed.
+#include <pthread.h>
+
+#include "workload.h"
+
+namespace quarry::bench {
+
+namespace {
+
+std::uint64_t blocks_per_turn = 200;
+std::uint64_t smallest = 16;
+std::uint64_t largest = 2560;
+
+constexpr auto settled = std::chrono::seconds(1);
+
+// As much of the stack as the work needs, touched before memory is first measured.
+[[gnu::noinline]] void touch_stack() {
+  volatile unsigned char stack[16 * kib];
+  for (std::size_t at = 0; at < sizeof stack; at += cache_line)
+    stack[at] = 1;
+}
+
+template <typename Heap>
+std::uint64_t take_turn(random_bits& random) {
+  constexpr std::size_t at_a_time = 50;
+  block blocks[at_a_time];
+  std::uint64_t checksum = 0;
+  for (std::uint64_t i = 0; i < blocks_per_turn + at_a_time; ++i) {
+    block& place = blocks[i % at_a_time];
+    if (place.address != nullptr) checksum += give_back<Heap>(place);
+    place = {};
+    if (i < blocks_per_turn) {
+      const std::uint64_t tag = random.next();
+      place = take<Heap>(random.between(smallest, largest), tag);
+    }
+  }
+  return checksum;
+}
+
+template <typename Heap>
+result be_idle(const settings& given) {
+  const std::uint64_t per_turn = given.threads * blocks_per_turn;
+  const std::uint64_t turns = std::max<std::uint64_t>(given.operations / per_turn, 1);
+  std::vector<std::uint64_t> checksums(given.threads);
+  pthread_barrier_t wake;  // Unlike std::barrier, it does not spin.
+  pthread_barrier_init(&wake, nullptr, static_cast<unsigned>(given.threads) + 1);
+  std::vector<std::thread> threads;
+  for (std::uint64_t index = 0; index < given.threads; ++index) {
+    threads.emplace_back([&, index] {
+      touch_stack();
+      random_bits random(given.seed, index);
+      pthread_barrier_wait(&wake);
+      for (std::uint64_t turn = 0; turn < turns; ++turn) {
+        pthread_barrier_wait(&wake);
+        checksums[index] += take_turn<Heap>(random);
+      }
+      pthread_barrier_wait(&wake);
+      pthread_barrier_wait(&wake);  // Idle until memory has been measured.
+    });
+  }
+  pthread_barrier_wait(&wake);
+  const std::uint64_t before = resident_bytes();
+  const stopwatch watch;
+  for (std::uint64_t turn = 0; turn <= turns; ++turn)
+    pthread_barrier_wait(&wake);
+  result all{turns * per_turn, watch.seconds()};
+  std::this_thread::sleep_for(settled);
+  const std::uint64_t after = resident_bytes();
+  pthread_barrier_wait(&wake);
+  for (std::thread& thread : threads)
+    thread.join();
+  for (const std::uint64_t checksum : checksums)
+    all.checksum += checksum;
+  const double grown = static_cast<double>(after) - static_cast<double>(before);
+  all.figures = {{"resident_bytes", static_cast<double>(after)},
+                 {"resident_kib_per_thread", grown / kib / static_cast<double>(given.threads)}};
+  return all;
+}
+
+}  // namespace
+
+}  // namespace quarry::bench
+
+int main(int count, char** arguments) {
+  using namespace quarry::bench;
+  const settings given = parse(count, arguments, {.threads = 1000, .operations = 4'000'000},
+                               {{"blocks", blocks_per_turn, 1, 1'000'000},
+                                {"smallest", smallest, 8, mib},
+                                {"largest", largest, 8, mib}});
+  if (smallest > largest) refuse("--smallest is greater than --largest");
+  return run(given, be_idle<heap<untimed>>, be_idle<heap<timed>>);
+}
