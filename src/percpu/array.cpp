@@ -19,7 +19,7 @@ namespace {
 // What all arrays of one CPU may hold together. Growth stops there, and at half of it new arrays of
 // large blocks; the first slots of other indices are granted as long as the area has any, since
 // without them every call would take the slow path.
-constexpr u64 byte_budget = 8 * mib;
+constexpr u64 byte_budget = 5 * mib;
 
 // Written by declare(), before the index is used.
 struct description {
@@ -70,7 +70,7 @@ unsigned larger_capacity(const description& d, header h) {
 }
 
 // The more bytes the array is to gain, the more misses it takes.
-constexpr u32 bytes_per_miss = 64 * kib;
+constexpr u32 bytes_per_miss = 4 * kib;
 
 unsigned misses_to_grow(const description& d, header h) {
   if (h.end == 0) return d.bytes > large_object ? misses_for_large : 1;
