@@ -67,4 +67,4 @@ def how_it_ended(status):
 
 def last_line(errors):
     lines = errors.decode(errors="replace").strip().splitlines()
-    return f": {lines[-1][:300]}" if lines else ""
+    return f": {lines[-1].strip()[:300]}" if lines else ""
