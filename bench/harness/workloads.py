@@ -15,7 +15,7 @@ class row(benchmark):
     def __init__(self, declared, build, quick):
         arguments = declared.quick if quick else declared.arguments
         super().__init__(declared.name, [build / "bench/workloads" / declared.program, *arguments])
-        self.options = ("-c",) if getattr(declared, "curve", False) else ()
+        self.options = ("-c",) if declared.curve else ()
 
     def read(self, printed, measured):
         figures = dict(line.split() for line in printed.splitlines())
