@@ -14,7 +14,7 @@ std::uint64_t largest = 2048;
 
 constexpr std::uint64_t live = 100;  // Blocks that a thread has at a time.
 constexpr std::uint64_t one_survivor_in = 20;
-constexpr std::uint64_t survival = 8;  // For as many waves of threads.
+constexpr std::uint64_t survival = 8;  // For as many lives of threads.
 
 using survivors = std::vector<block>;
 
@@ -27,7 +27,7 @@ std::uint64_t free_all(survivors& freed) {
   return checksum;
 }
 
-// The life of one thread: it frees survivors of another, and leaves its own in the same place.
+// The life of one thread: it frees survivors of an earlier one, and leaves its own in their place.
 template <typename Heap>
 std::uint64_t short_life(random_bits random, const drawn& sizes, survivors& inherited) {
   std::uint64_t checksum = free_all<Heap>(inherited);
@@ -47,36 +47,31 @@ std::uint64_t short_life(random_bits random, const drawn& sizes, survivors& inhe
   return checksum;
 }
 
+// What the threads that follow each other leave behind.
+struct alignas(2 * cache_line) estate {
+  survivors left[survival];
+  std::uint64_t checksum = 0;
+};
+
 template <typename Heap>
 result come_and_go(const settings& given) {
   const drawn sizes =
       pareto_numbers(given.seed, static_cast<double>(smallest), static_cast<double>(largest), 1);
-  const std::uint64_t per_wave = given.threads * blocks_per_thread;
-  const std::uint64_t waves = std::max<std::uint64_t>(given.operations / per_wave, 1);
-  std::vector<std::vector<survivors>> left(survival, std::vector<survivors>(given.threads));
-  for (auto& wave : left)
-    for (survivors& room : wave)
-      room.reserve(blocks_per_thread);
-  std::vector<std::uint64_t> checksums(given.threads);
-  const stopwatch watch;
-  for (std::uint64_t wave = 0; wave < waves; ++wave) {
-    std::vector<std::thread> threads;
-    for (std::uint64_t i = 0; i < given.threads; ++i) {
-      threads.emplace_back([&, i] {
-        const random_bits random(given.seed, wave * given.threads + i);
-        survivors& inherited = left[wave % survival][(i + wave) % given.threads];
-        checksums[i] += short_life<Heap>(random, sizes, inherited);
+  const std::uint64_t lives =
+      std::max<std::uint64_t>(given.operations / given.threads / blocks_per_thread, 1);
+  std::vector<estate> estates(given.threads);
+  const double seconds =
+      run_relays(given.threads, lives, [&](std::uint64_t index, std::uint64_t life) {
+        estate& own = estates[index];
+        const random_bits random(given.seed, index * lives + life);
+        own.checksum += short_life<Heap>(random, sizes, own.left[life % survival]);
       });
-    }
-    for (std::thread& thread : threads)
-      thread.join();
+  result all{lives * given.threads * blocks_per_thread, seconds};
+  for (estate& own : estates) {
+    for (survivors& freed : own.left)
+      all.checksum += free_all<Heap>(freed);
+    all.checksum += own.checksum;
   }
-  result all{waves * per_wave, watch.seconds()};
-  for (auto& wave : left)
-    for (survivors& room : wave)
-      all.checksum += free_all<Heap>(room);
-  for (const std::uint64_t checksum : checksums)
-    all.checksum += checksum;
   return all;
 }
 
@@ -86,7 +81,7 @@ result come_and_go(const settings& given) {
 
 int main(int count, char** arguments) {
   using namespace quarry::bench;
-  const settings given = parse(count, arguments, {.threads = 2, .operations = 10'000'000},
+  const settings given = parse(count, arguments, {.threads = 2, .operations = 20'000'000},
                                {{"blocks", blocks_per_thread, 1, 1'000'000},
                                 {"smallest", smallest, 8, mib},
                                 {"largest", largest, 8, mib}});

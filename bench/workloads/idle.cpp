@@ -41,43 +41,65 @@ std::uint64_t take_turn(random_bits& random) {
   return checksum;
 }
 
+// What wakes the threads and the program's first one, all together. Unlike std::barrier, it does
+// not spin.
+class alarm_clock {
+ public:
+  explicit alarm_clock(std::uint64_t sleepers) {
+    pthread_barrier_init(&barrier_, nullptr, static_cast<unsigned>(sleepers));
+  }
+
+  alarm_clock(const alarm_clock&) = delete;
+  alarm_clock& operator=(const alarm_clock&) = delete;
+  ~alarm_clock() { pthread_barrier_destroy(&barrier_); }
+
+  void wait() { pthread_barrier_wait(&barrier_); }
+
+ private:
+  pthread_barrier_t barrier_;
+};
+
 template <typename Heap>
-result be_idle(const settings& given) {
+std::uint64_t be_idle(alarm_clock& wake, random_bits random, std::uint64_t turns) {
+  std::uint64_t checksum = 0;
+  touch_stack();
+  wake.wait();
+  for (std::uint64_t turn = 0; turn < turns; ++turn) {
+    wake.wait();
+    checksum += take_turn<Heap>(random);
+  }
+  wake.wait();
+  wake.wait();  // Idle until memory has been measured.
+  return checksum;
+}
+
+template <typename Heap>
+result wake_now_and_then(const settings& given) {
   const std::uint64_t per_turn = given.threads * blocks_per_turn;
   const std::uint64_t turns = std::max<std::uint64_t>(given.operations / per_turn, 1);
   std::vector<std::uint64_t> checksums(given.threads);
-  pthread_barrier_t wake;  // Unlike std::barrier, it does not spin.
-  pthread_barrier_init(&wake, nullptr, static_cast<unsigned>(given.threads) + 1);
+  alarm_clock wake(given.threads + 1);
   std::vector<std::thread> threads;
-  for (std::uint64_t index = 0; index < given.threads; ++index) {
-    threads.emplace_back([&, index] {
-      touch_stack();
-      random_bits random(given.seed, index);
-      pthread_barrier_wait(&wake);
-      for (std::uint64_t turn = 0; turn < turns; ++turn) {
-        pthread_barrier_wait(&wake);
-        checksums[index] += take_turn<Heap>(random);
-      }
-      pthread_barrier_wait(&wake);
-      pthread_barrier_wait(&wake);  // Idle until memory has been measured.
-    });
+  for (std::uint64_t i = 0; i < given.threads; ++i) {
+    threads.emplace_back(
+        [&, i] { checksums[i] = be_idle<Heap>(wake, random_bits(given.seed, i), turns); });
   }
-  pthread_barrier_wait(&wake);
-  const std::uint64_t before = resident_bytes();
+  wake.wait();
+  const auto before = static_cast<double>(resident_bytes());
   const stopwatch watch;
   for (std::uint64_t turn = 0; turn <= turns; ++turn)
-    pthread_barrier_wait(&wake);
+    wake.wait();
   result all{turns * per_turn, watch.seconds()};
   std::this_thread::sleep_for(settled);
-  const std::uint64_t after = resident_bytes();
-  pthread_barrier_wait(&wake);
+  const auto after = static_cast<double>(resident_bytes());
+  wake.wait();
   for (std::thread& thread : threads)
     thread.join();
   for (const std::uint64_t checksum : checksums)
     all.checksum += checksum;
-  const double grown = static_cast<double>(after) - static_cast<double>(before);
-  all.figures = {{"resident_bytes", static_cast<double>(after)},
-                 {"resident_kib_per_thread", grown / kib / static_cast<double>(given.threads)}};
+  all.figures = {
+      {"resident_bytes", after},
+      {"resident_kib_per_thread", (after - before) / kib / static_cast<double>(given.threads)}};
   return all;
 }
 
@@ -87,10 +109,10 @@ result be_idle(const settings& given) {
 
 int main(int count, char** arguments) {
   using namespace quarry::bench;
-  const settings given = parse(count, arguments, {.threads = 1000, .operations = 4'000'000},
+  const settings given = parse(count, arguments, {.threads = 1000, .operations = 6'000'000},
                                {{"blocks", blocks_per_turn, 1, 1'000'000},
                                 {"smallest", smallest, 8, mib},
                                 {"largest", largest, 8, mib}});
   if (smallest > largest) refuse("--smallest is greater than --largest");
-  return run(given, be_idle<heap<untimed>>, be_idle<heap<timed>>);
+  return run(given, wake_now_and_then<heap<untimed>>, wake_now_and_then<heap<timed>>);
 }

@@ -106,7 +106,7 @@ result keep(const settings& given) {
 
 int main(int count, char** arguments) {
   using namespace quarry::bench;
-  const settings given = parse(count, arguments, {.threads = 1, .operations = 3'000'000},
+  const settings given = parse(count, arguments, {.threads = 1, .operations = 2'000'000},
                                {{"keys", keys, 1, 1'000'000'000}, {"days", days, 1, 10'000}});
   if (keys < given.threads) refuse("--keys: each thread needs one");
   return run(given, keep<heap<untimed>>, keep<heap<timed>>);

@@ -89,7 +89,7 @@ result live_and_die(const settings& given) {
 int main(int count, char** arguments) {
   using namespace quarry::bench;
   const settings given =
-      parse(count, arguments, {.threads = 1, .operations = 10'000'000},
+      parse(count, arguments, {.threads = 1, .operations = 40'000'000},
             {{"smallest", smallest, sizeof(object), mib}, {"largest", largest, 16, 64 * mib}});
   if (smallest > largest) refuse("--smallest is greater than --largest");
   return run(given, live_and_die<heap<untimed>>, live_and_die<heap<timed>>);

@@ -3,8 +3,6 @@
 // thread than the one that allocated them.
 //
 // One operation: a block freed and another allocated in its place.
-#include <semaphore>
-
 #include "workload.h"
 
 namespace quarry::bench {
@@ -16,33 +14,23 @@ std::uint64_t smallest = 16;
 std::uint64_t largest = 1024;
 std::uint64_t generations = 20;  // Of threads that have an array one after the other.
 
-std::counting_semaphore<> finished{0};  // Outlives the threads, which nobody joins.
-
 template <typename Heap>
 class alignas(2 * cache_line) lane {
  public:
   lane(const settings& given, std::uint64_t index)
-      : random_(given.seed, index), left_(share(given.operations, given.threads, index)) {}
+      : random_(given.seed, index), operations_(share(given.operations, given.threads, index)) {}
 
-  void start() { std::thread(&lane::generation, this, generations).detach(); }
+  void serve(std::uint64_t generation) {
+    if (generation == 0) allocate_all();
+    const std::uint64_t replaced = share(operations_, generations, generation);
+    for (std::uint64_t i = 0; i < replaced; ++i)
+      replace_one();
+    if (generation + 1 == generations) free_all();
+  }
 
   std::uint64_t checksum() const { return checksum_; }
 
  private:
-  void generation(std::uint64_t generations_left) {
-    if (blocks_.empty()) allocate_all();
-    const std::uint64_t turn = left_ / generations_left;
-    for (std::uint64_t i = 0; i < turn; ++i)
-      replace_one();
-    left_ -= turn;
-    if (generations_left > 1) {
-      std::thread(&lane::generation, this, generations_left - 1).detach();
-    } else {
-      free_all();
-      finished.release();
-    }
-  }
-
   void allocate_all() {
     for (std::uint64_t i = 0; i < live; ++i)
       blocks_.push_back(another());
@@ -65,7 +53,7 @@ class alignas(2 * cache_line) lane {
   }
 
   random_bits random_;
-  std::uint64_t left_;
+  std::uint64_t operations_;
   std::uint64_t checksum_ = 0;
   std::vector<block> blocks_;
 };
@@ -75,12 +63,10 @@ result serve(const settings& given) {
   std::vector<lane<Heap>> lanes;
   for (std::uint64_t i = 0; i < given.threads; ++i)
     lanes.emplace_back(given, i);
-  const stopwatch watch;
-  for (lane<Heap>& each : lanes)
-    each.start();
-  for (std::uint64_t i = 0; i < given.threads; ++i)
-    finished.acquire();
-  result all{given.operations, watch.seconds()};
+  const auto serve_in_turn = [&](std::uint64_t index, std::uint64_t generation) {
+    lanes[index].serve(generation);
+  };
+  result all{given.operations, run_relays(given.threads, generations, serve_in_turn)};
   for (const lane<Heap>& each : lanes)
     all.checksum += each.checksum();
   return all;
@@ -92,7 +78,7 @@ result serve(const settings& given) {
 
 int main(int count, char** arguments) {
   using namespace quarry::bench;
-  const settings given = parse(count, arguments, {.threads = 2, .operations = 20'000'000},
+  const settings given = parse(count, arguments, {.threads = 2, .operations = 40'000'000},
                                {{"live", live, 1, 10'000'000},
                                 {"smallest", smallest, 8, mib},
                                 {"largest", largest, 8, mib},

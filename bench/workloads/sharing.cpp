@@ -63,7 +63,7 @@ result write(const settings& given) {
 
 int main(int count, char** arguments) {
   using namespace quarry::bench;
-  const settings given = parse(count, arguments, {.threads = 2, .operations = 200'000'000},
+  const settings given = parse(count, arguments, {.threads = 2, .operations = 500'000'000},
                                {{"size", size, word, mib},
                                 {"blocks", blocks_per_thread, 1, 1'000'000},
                                 {"writes", writes_per_block, 1, 1'000'000'000}});

@@ -91,7 +91,7 @@ result build(const settings& given) {
 int main(int count, char** arguments) {
   using namespace quarry::bench;
   const settings given =
-      parse(count, arguments, {.threads = 1, .operations = 5'000'000},
+      parse(count, arguments, {.threads = 1, .operations = 8'000'000},
             {{"building", building, 1, 1'000'000}, {"longest", longest, shortest, 1024 * mib}});
   return run(given, build<heap<untimed>>, build<heap<timed>>);
 }

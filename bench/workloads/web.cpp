@@ -137,7 +137,7 @@ result serve(const settings& given) {
 
 int main(int count, char** arguments) {
   using namespace quarry::bench;
-  const settings given = parse(count, arguments, {.threads = 1, .operations = 200'000},
+  const settings given = parse(count, arguments, {.threads = 1, .operations = 400'000},
                                {{"pages", pages, 1, 10'000'000},
                                 {"cache", cache_bytes, 1, 1024 * mib},
                                 {"blocks", blocks_per_request, 1, 100'000}});

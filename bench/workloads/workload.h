@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <latch>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -104,6 +106,30 @@ outcome run_threads(std::uint64_t count, Work work) {
   for (const std::uint64_t checksum : checksums)
     all.checksum += checksum;
   return all;
+}
+
+inline std::counting_semaphore<> relays_finished{0};  // Outlives the threads, which nobody joins.
+
+template <typename Work>
+void run_leg(Work& work, std::uint64_t index, std::uint64_t leg, std::uint64_t legs) {
+  work(index, leg);
+  if (leg + 1 < legs) {
+    std::thread(run_leg<Work>, std::ref(work), index, leg + 1, legs).detach();
+  } else {
+    relays_finished.release();
+  }
+}
+
+// Calls work(index, leg) for each leg of as many relays, which run side by side. Each leg is run by
+// a thread of its own, which starts the next one's thread and ends. Returns the seconds.
+template <typename Work>
+double run_relays(std::uint64_t count, std::uint64_t legs, Work work) {
+  const stopwatch watch;
+  for (std::uint64_t index = 0; index < count; ++index)
+    std::thread(run_leg<Work>, std::ref(work), index, 0, legs).detach();
+  for (std::uint64_t index = 0; index < count; ++index)
+    relays_finished.acquire();
+  return watch.seconds();
 }
 
 // Runs the one or the other form of the same work, and prints the result.
