@@ -116,6 +116,32 @@ TEST(Fork, ChildForksManyChildrenOfItsOwn) {
   EXPECT_EQ(busy.stop(), 0u);
 }
 
+// The parent has used one CPU alone; what belongs to the others is new to the child.
+TEST(Fork, ChildAllocatesOnEveryCpu) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  const auto works_on = [](int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return sched_setaffinity(0, sizeof one, &one) == 0 && small_sizes_work(cpu) &&
+           all_sizes_work(cpu);
+  };
+  const pid_t parent = start_child([&] {
+    int first = 0;
+    while (!CPU_ISSET(first, &allowed))
+      first++;
+    if (!works_on(first)) return false;
+    return ended_well(start_child([&] {
+      bool good = true;
+      for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        good &= !CPU_ISSET(cpu, &allowed) || works_on(cpu);
+      return good;
+    }));
+  });
+  EXPECT_EQ(ending(parent), "exit 0");
+}
+
 // Parent and child write to their own copy; neither may see what the other did.
 TEST(Fork, ParentAndChildDoNotDisturbEachOther) {
   churn shared(1, 64 << 10);
