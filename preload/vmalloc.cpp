@@ -11,6 +11,9 @@
 #include "preload/export.h"
 #include "quarry/vmalloc.h"
 
+extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks;  // process.cpp
+QUARRY_NEEDS(quarry_process_hooks);
+
 namespace {
 
 using namespace quarry;
