@@ -2,6 +2,7 @@
 // os/lock.h gives, so that the child's copy of everything is whole and no lock belongs to a thread
 // that the child does not have.
 #include "heap/heap.h"
+#include "mempool/mempool.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
 #include "page/zone.h"
@@ -11,6 +12,7 @@ namespace quarry {
 
 void prepare_fork() QUARRY_NO_ANALYSIS {
   start();
+  mempool::acquire_all();
   acquire_reclaim();
   percpu::acquire_all();
   for (unsigned c = 1; c < class_count; c++)
@@ -36,6 +38,7 @@ void after_fork_in_parent() QUARRY_NO_ANALYSIS {
   release_common();
   percpu::release_all();
   release_reclaim();
+  mempool::release_all();
 }
 
 void after_fork_in_child() QUARRY_NO_ANALYSIS {
@@ -43,6 +46,7 @@ void after_fork_in_child() QUARRY_NO_ANALYSIS {
   release_common();
   percpu::release_all_in_child();
   release_reclaim_in_child();
+  mempool::release_all_in_child();
 }
 
 }  // namespace quarry

@@ -4,6 +4,7 @@
 #include "heap/heap.h"
 #include "observe/figures.h"
 #include "os/file.h"
+#include "page/vmalloc.h"
 #include "page/zone.h"
 #include "slab/cache.h"
 
@@ -60,6 +61,20 @@ void print_buddyinfo(int fd) {
     line.decimal(blocks, 6) << ' ';
   line << '\n';
   os::write_all(fd, line.view());
+}
+
+// As s_show in mm/vmalloc.c; without the caller, which is not recorded.
+void print_vmallocinfo(int fd) {
+  if (!start()) return;
+  vm_place block;
+  for (std::size_t from = 0; vm_find_block(from, &block); from = block.next) {
+    const std::size_t size = block.bytes + page_size;
+    text line;
+    line.address(block.begin) << '-';
+    (line.address(block.begin + size) << ' ').decimal(size, 7);
+    line << " pages=" << u64{block.bytes >> page_shift} << " vmalloc\n";
+    os::write_all(fd, line.view());
+  }
 }
 
 void print_stats(int fd) {

@@ -10,6 +10,9 @@ void print_slabinfo(int fd);
 // /proc/buddyinfo: free blocks of each order in the zone.
 void print_buddyinfo(int fd);
 
+// /proc/vmallocinfo: a line per block of vmalloc, by address; its size with the guard page.
+void print_vmallocinfo(int fd);
+
 // A line per kind of memory, in bytes: what malloc_stats(3) prints.
 void print_stats(int fd);
 

@@ -2,6 +2,7 @@
 // the three states are those of Drepper, "Futexes Are Tricky", mutex2). All-zero is unlocked.
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
+//   start-up -> pool list -> pool (nothing is taken under it)
 //   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc -> zone
 //
 // fork: the prepare handler takes every lock in that order and then declares itself the owner of

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "os/fatal.h"
 #include "os/lock.h"
 #include "os/memory.h"
 #include "page/buddy.h"
@@ -152,6 +153,17 @@ void* vm_block_around(const void* address) {
   return nullptr;
 }
 
+page* vm_block_or_die(const void* address, const char* call) {
+  if (!frames_base || !region.vm_units.contains(address)) {
+    os::die(call, address, "not a block of vmalloc");
+  }
+  if (page* block = vm_block(address)) return block;
+  if (void* begin = vm_block_around(address)) {
+    os::die(call, address, "inside a block that begins at", begin);
+  }
+  os::die(call, address, "already free, or not a block of vmalloc");
+}
+
 void* vm_resize(page* block, std::size_t bytes) {
   char* address = region.vm_units.address_of(block);
   if (bytes <= vm_size(block)) return shrink_block(block, bytes);
@@ -174,6 +186,22 @@ void vm_free(page* block) {
 vm_figures vm_in_use() {
   os::lock_guard guard(vm_lock);
   return in_use;
+}
+
+bool vm_find_block(std::size_t from, vm_place* found) {
+  os::lock_guard guard(vm_lock);
+  for (std::size_t unit = from; unit < region.vm_units.mapped;) {
+    const page* head = region.vm_units.page_at(unit);
+    const bool is_head = head->kind == page_kind::vm_area || head->kind == page_kind::free_block;
+    const std::size_t next = unit + (is_head ? std::size_t{1} << head->order : 1);
+    // One without bytes is being made or freed.
+    if (head->kind == page_kind::vm_area && vm_size(head)) {
+      *found = {region.vm_units.address_of(head), vm_size(head), next};
+      return true;
+    }
+    unit = next;
+  }
+  return false;
 }
 
 void acquire_vmalloc() QUARRY_NO_ANALYSIS {

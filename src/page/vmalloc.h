@@ -20,6 +20,8 @@ void* vm_adopt(void* run, std::size_t run_bytes, std::size_t bytes);
 page* vm_block(const void* address);
 // The block that the address lies in; nullptr if in none.
 void* vm_block_around(const void* address);
+// The block that begins at this address, which a program gave. Dies, naming `call`, if none does.
+page* vm_block_or_die(const void* address, const char* call);
 
 std::size_t vm_size(const page* block);
 
@@ -35,6 +37,15 @@ struct vm_figures {
   std::size_t bytes;
 };
 vm_figures vm_in_use();
+
+// The first block in unit `from` of the area or behind it, and the unit behind its slot, where the
+// next may be. False where there is none.
+struct vm_place {
+  const char* begin;
+  std::size_t bytes;
+  std::size_t next;
+};
+bool vm_find_block(std::size_t from, vm_place* found);
 
 // For the fork handlers.
 void acquire_vmalloc();
