@@ -88,6 +88,9 @@ QUARRY_EXPORT void quarry_slabinfo(int fd) {
 QUARRY_EXPORT void quarry_buddyinfo(int fd) {
   quarry::print_buddyinfo(fd);
 }
+QUARRY_EXPORT void quarry_zoneinfo(int fd) {
+  quarry::print_zoneinfo(fd);
+}
 QUARRY_EXPORT void quarry_print_options(int fd) {
   quarry::os::print_options(fd);
 }

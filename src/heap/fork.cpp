@@ -4,7 +4,7 @@
 #include "heap/heap.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
-#include "page/zone.h"
+#include "page/zones.h"
 #include "slab/cache.h"
 
 namespace quarry {
@@ -16,14 +16,14 @@ void prepare_fork() QUARRY_NO_ANALYSIS {
   for (unsigned c = 1; c < class_count; c++)
     general_caches[c].acquire();
   acquire_vmalloc();
-  normal_zone.acquire();
+  acquire_zones();
   os::lock::begin_fork();
 }
 
 namespace {
 
 void release_common() QUARRY_NO_ANALYSIS {
-  normal_zone.release();
+  release_zones();
   release_vmalloc();
   for (unsigned c = class_count - 1; c >= 1; c--)
     general_caches[c].release();

@@ -3,7 +3,8 @@
 // held briefly is waited for without sleeping). All-zero is unlocked.
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
-//   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc -> zone
+//   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc
+//   -> making of ZONE_DMA -> zone (DMA, NORMAL)
 //
 // fork: the prepare handler takes every lock in that order and then declares itself the owner of
 // them all, so that another library's handler that allocates after ours does not deadlock:

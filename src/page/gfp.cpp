@@ -37,20 +37,22 @@ bool is_listed(const zone* z, unsigned order) {
 // The first pass over the zones: those may grow.
 page* allocate(gfp_t gfp, unsigned order, bool* clean) {
   const std::size_t pages = std::size_t{1} << order;
-  const zone_list list = zones_for(highest_zone(gfp));
+  const zone_list list = zones_for(highest_zone(gfp), true);
   for (unsigned i = 0; i < list.count; i++) {
     zone* z = list.zones[i];
-    page* head = is_listed(z, order) ? refill_listed(order, depth_of(gfp))
-                                     : z->allocate(pages, pages, clean, depth_of(gfp));
+    page* head = is_listed(z, order)
+                     ? refill_listed(order, depth_of(gfp))
+                     : z->allocate(pages, pages, clean, depth_of(gfp), list.protect[i]);
     if (head) return head;
   }
   return nullptr;
 }
 
 page* allocate_briefly(gfp_t gfp, unsigned order, bool* clean) {
-  const zone_list list = zones_for(highest_zone(gfp));
+  const zone_list list = zones_for(highest_zone(gfp), false);
   for (unsigned i = 0; i < list.count; i++) {
-    if (page* head = list.zones[i]->allocate_briefly(order, clean, depth_of(gfp))) return head;
+    page* head = list.zones[i]->allocate_briefly(order, clean, depth_of(gfp), list.protect[i]);
+    if (head) return head;
   }
   return nullptr;
 }
