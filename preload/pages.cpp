@@ -4,6 +4,7 @@
 #include "heap/heap.h"
 #include "os/fatal.h"
 #include "page/block.h"
+#include "page/highmem.h"
 #include "page/zones.h"
 #include "preload/export.h"
 #include "quarry/page.h"
@@ -128,11 +129,43 @@ QUARRY_EXPORT unsigned quarry_page_order(const struct page* p) {
 }
 
 QUARRY_EXPORT void* quarry_page_address(const struct page* p) {
-  return checked_zone(p, "page_address")->space().address_of(inner(p));
+  const quarry::zone* z = checked_zone(p, "page_address");
+  if (z->kind() == quarry::zone_kind::highmem) return quarry::mapped_address(inner(p));
+  return z->space().address_of(inner(p));
 }
 
 QUARRY_EXPORT struct page* quarry_virt_to_page(const void* address) {
   return outer(quarry::page_at_address(address));
+}
+
+QUARRY_EXPORT void* quarry_kmap(struct page* p) {
+  const quarry::zone* z = checked_zone(p, "kmap");
+  if (z->kind() == quarry::zone_kind::highmem) return quarry::map_page(inner(p));
+  return z->space().address_of(inner(p));
+}
+
+QUARRY_EXPORT void quarry_kunmap(struct page* p) {
+  const quarry::zone* z = checked_zone(p, "kunmap");
+  if (z->kind() == quarry::zone_kind::highmem) quarry::unmap_page(inner(p), "kunmap");
+}
+
+QUARRY_EXPORT void* quarry_vmap(struct page** pages, unsigned count, unsigned long,
+                                pgprot_t protection) {
+  for (unsigned i = 0; i < count; i++)
+    checked_zone(pages[i], "vmap");
+  return quarry::map_pages(reinterpret_cast<quarry::page* const*>(pages), count,
+                           protection == PAGE_KERNEL);
+}
+
+QUARRY_EXPORT void quarry_vunmap(const void* address) {
+  if (address) quarry::unmap_pages(const_cast<void*>(address), "vunmap");
+}
+
+QUARRY_EXPORT int quarry_highmem_fd(const struct page* p, off_t* offset) {
+  const bool is_in_file =
+      checked_zone(p, "quarry_highmem_fd")->kind() == quarry::zone_kind::highmem;
+  if (is_in_file && offset) *offset = static_cast<off_t>(quarry::highmem_offset(inner(p)));
+  return is_in_file ? quarry::highmem_descriptor() : -1;
 }
 
 QUARRY_EXPORT unsigned long quarry_page_to_pfn(const struct page* p) {

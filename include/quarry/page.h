@@ -17,6 +17,7 @@
 #define QUARRY_PAGE_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "quarry/gfp.h"
 
@@ -77,7 +78,7 @@ int page_count(const struct page* page) QUARRY_SYMBOL(page_count);
 /* The order of the block that begins with this page; 0 for any other page. */
 unsigned page_order(const struct page* page) QUARRY_SYMBOL(page_order);
 
-/* The address of a page's memory. */
+/* The address of a page's memory; NULL for a page of ZONE_HIGHMEM that kmap has not mapped. */
 void* page_address(const struct page* page) QUARRY_SYMBOL(page_address);
 
 /* The page that an address lies in, of a page block or of what malloc has; NULL where Quarry has no
@@ -88,6 +89,36 @@ struct page* virt_to_page(const void* address) QUARRY_SYMBOL(virt_to_page);
    address's, shifted by PAGE_SHIFT. pfn_to_page: NULL where there is no such page. */
 unsigned long page_to_pfn(const struct page* page) QUARRY_SYMBOL(page_to_pfn);
 struct page* pfn_to_page(unsigned long pfn) QUARRY_SYMBOL(pfn_to_page);
+
+/* Pages of ZONE_HIGHMEM get an address by these, which make system calls and may wait.
+
+   kmap: the address of a page, until kunmap was called as often as kmap; NULL where the system has
+   no more mappings to give (vm.max_map_count). Any other page has its address anyway. A page must
+   not be freed while it is mapped so. */
+void* kmap(struct page* page) QUARRY_SYMBOL(kmap);
+void kunmap(struct page* page) QUARRY_SYMBOL(kunmap);
+
+/* vmap: `count` pages one behind another at a fresh address, a page as often as wanted, so that
+   what is scattered becomes one piece, and a ring of pages goes on at its beginning. NULL for pages
+   of another zone (a request for GFP_HIGHUSER may have got one), for none at all, and where the
+   system refuses. vunmap takes that address; the pages stay allocated, and are freed after it. */
+typedef unsigned pgprot_t;
+#define VM_MAP 0x4ul   /* the only kind there is */
+#define PAGE_KERNEL 3u /* to read and write */
+#define PAGE_KERNEL_RO 1u
+void* vmap(struct page** pages, unsigned count, unsigned long flags, pgprot_t protection)
+    QUARRY_SYMBOL(vmap);
+void vunmap(const void* address) QUARRY_SYMBOL(vunmap);
+
+/* The file that pages of ZONE_HIGHMEM are of: another process that gets this descriptor (over a
+   socket, or by fork) can map the same pages, with mmap and MAP_SHARED. `offset`, unless NULL, is
+   where in it the page lies, in bytes; the pages of a block follow one another. The descriptor
+   stays Quarry's, and is not to be closed or resized. -1 for a page of another zone, and once the
+   program has closed it.
+
+   After fork parent and child have the pages that were in use in common; the child gets no others
+   of this zone: its requests are served by ZONE_NORMAL. */
+int quarry_highmem_fd(const struct page* page, off_t* offset);
 
 /* The zone that a page is of. (The kernel's page_zone returns a struct, of which little but this
    could be asked.) */

@@ -2,6 +2,7 @@
 
 #include "base/format.h"
 #include "os/fatal.h"
+#include "page/highmem.h"
 #include "page/zones.h"
 
 namespace quarry {
@@ -68,7 +69,9 @@ void put_block(page* p, const char* call) {
   // Pairs with itself: whoever frees the block comes after all that others did with it.
   const u32 before = count_of(head).fetch_sub(1, std::memory_order_acq_rel);
   if (before == 0) os::die(call, head, "already free");
-  if (before == 1) put_free_pages(head, head->order, !(head->tag & allocated_briefly));
+  if (before != 1) return;
+  if (zone_of(head)->kind() == zone_kind::highmem) check_unmapped(head, head->order, call);
+  put_free_pages(head, head->order, !(head->tag & allocated_briefly));
 }
 
 void free_block(page* p, unsigned order, const char* call) {

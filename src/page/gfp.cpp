@@ -5,6 +5,7 @@
 #include "base/format.h"
 #include "os/file.h"
 #include "os/thread.h"
+#include "page/highmem.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
 #include "page/zones.h"
@@ -57,6 +58,14 @@ page* allocate_briefly(gfp_t gfp, unsigned order, bool* clean) {
   return nullptr;
 }
 
+// A page without an address is made zero by the system, which those who may not wait cannot ask.
+bool make_zero(page* head, unsigned order, bool may_wait) {
+  const zone* z = zone_of(head);
+  if (z->kind() == zone_kind::highmem) return may_wait && zero_highmem(head, order);
+  std::memset(z->space().address_of(head), 0, page_size << order);
+  return true;
+}
+
 void report_failure(gfp_t gfp, unsigned order) {
   if (gfp & __GFP_NOWARN || reports.fetch_add(1, std::memory_order_relaxed) >= most_reports) return;
   text line;
@@ -92,8 +101,9 @@ page* get_free_pages(gfp_t gfp, unsigned order, bool* clean) {
     keep_reserves();
     head = may_wait ? allocate_waiting(gfp, order, clean) : allocate_briefly(gfp, order, clean);
   }
-  if (head && gfp & __GFP_ZERO && !*clean) {
-    std::memset(zone_of(head)->space().address_of(head), 0, page_size << order);
+  if (head && gfp & __GFP_ZERO && !*clean && !make_zero(head, order, may_wait)) {
+    put_free_pages(head, order, may_wait);
+    return get_free_pages(gfp & ~__GFP_HIGHMEM, order, clean);
   }
   return head;
 }
@@ -102,8 +112,9 @@ void put_free_pages(page* head, unsigned order, bool may_wait) {
   zone* z = zone_of(head);
   if (z == &normal_zone)
     return may_wait ? free_pages(head, order) : free_pages_briefly(head, order);
-  if (may_wait) return z->free(head, std::size_t{1} << order, false);
-  z->free_briefly(head, order);
+  if (!may_wait) return z->free_briefly(head, order);
+  z->free(head, std::size_t{1} << order, false);
+  reclaim_if_much_is_free();
 }
 
 }  // namespace quarry

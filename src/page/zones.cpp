@@ -1,6 +1,7 @@
 #include "page/zones.h"
 
 #include "page/dma.h"
+#include "page/highmem.h"
 
 namespace quarry {
 
@@ -25,16 +26,20 @@ zone* zone_of(const page* p) {
   if (is_entry_of(region.frames, p)) {
     return in_frames(region.frames.address_of(p)) ? &normal_zone : nullptr;
   }
-  zone* dma = dma_zone();
-  return has_entry(dma, p) ? dma : nullptr;
+  for (zone* z : {dma_zone(), highmem_zone()}) {
+    if (has_entry(z, p)) return z;
+  }
+  return nullptr;
 }
 
 page* page_at_address(const void* address) {
   if (in_frames(address)) return region.frames.page_of(address);
-  const zone* dma = dma_zone();
-  if (!dma || !dma->space().contains(address)) return nullptr;
-  page* p = dma->space().page_of(address);
-  return has_entry(dma, p) ? p : nullptr;
+  for (const zone* z : {dma_zone(), highmem_zone()}) {
+    if (!z || !z->space().contains(address)) continue;
+    page* p = z->space().page_of(address);
+    if (has_entry(z, p)) return p;
+  }
+  return nullptr;
 }
 
 void keep_reserves() {
@@ -58,6 +63,7 @@ zone_list zones_for(zone_kind highest, bool may_make) {
     list.add(may_make ? make_dma_zone() : dma_zone());
     return list;
   }
+  if (highest == zone_kind::highmem) list.add(may_make ? make_highmem_zone() : highmem_zone());
   list.add(&normal_zone);
   // Locked memory is for those who asked for it: others use the zone once it exists.
   if (zone* dma = dma_zone()) list.add(dma, protection_of(dma, highest));
@@ -66,11 +72,13 @@ zone_list zones_for(zone_kind highest, bool may_make) {
 
 void acquire_zones() QUARRY_NO_ANALYSIS {
   acquire_dma();
+  acquire_highmem();
   for_each_zone([](zone* z) QUARRY_NO_ANALYSIS { z->acquire(); });
 }
 
 void release_zones() QUARRY_NO_ANALYSIS {
   for_each_zone([](zone* z) QUARRY_NO_ANALYSIS { z->release(); });
+  release_highmem();
   release_dma();
 }
 
