@@ -183,6 +183,26 @@ void vm_free(page* block) {
   free_slot(block);
 }
 
+page* vm_reserve(std::size_t bytes) {
+  page* slot = reserve_slot(bytes);
+  if (slot) slot->kind = page_kind::vm_map;
+  return slot;
+}
+
+page* vm_mapping(const void* address) {
+  if (!region.vm_units.contains(address)) return nullptr;
+  page* slot = region.vm_units.page_of(address);
+  if (region.vm_units.number_of(slot) >= region.vm_units.mapped) return nullptr;
+  const bool begins =
+      slot->kind == page_kind::vm_map && region.vm_units.address_of(slot) == address;
+  return begins ? slot : nullptr;
+}
+
+void vm_unreserve(page* slot, std::size_t bytes) {
+  if (bytes) os::decommit(region.vm_units.address_of(slot), bytes);
+  free_slot(slot);
+}
+
 vm_figures vm_in_use() {
   os::lock_guard guard(vm_lock);
   return in_use;

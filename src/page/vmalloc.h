@@ -31,6 +31,14 @@ void* vm_resize(page* block, std::size_t bytes);
 
 void vm_free(page* block);
 
+// A slot for at least `bytes` of mappings that are the caller's business, who sets count; all of it
+// without access yet. nullptr where address space has ended.
+page* vm_reserve(std::size_t bytes);
+// The slot that begins at this address; nullptr if none does.
+page* vm_mapping(const void* address);
+// Takes it back with what is mapped in its first `bytes`.
+void vm_unreserve(page* slot, std::size_t bytes);
+
 // Blocks alive and their bytes.
 struct vm_figures {
   std::size_t blocks;

@@ -263,7 +263,8 @@ void kmem_cache::report(const void* object, const char* call) {
   // A single object's slab begins at the last frame before the address that is no tail.
   while (shape_.single && slab->kind == page_kind::none)
     slab--;
-  // It was a slab's when the class map brought the object here, and an object in use keeps its slab.
+  // It was a slab's when the class map brought the object here, and an object in use keeps its
+  // slab.
   if (slab->kind != page_kind::slab || slab->tag != number_) {
     os::die(call, object, "already free");
   }
