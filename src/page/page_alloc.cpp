@@ -37,9 +37,9 @@ QUARRY_NOINLINE void free_slow(unsigned order, void* block) {
   percpu::grow(index, percpu::miss::full);
   if (percpu::push(index, block)) return;
   void* blocks[batch + 1];
-  const unsigned taken = percpu::pop_batch(index, blocks, batch);
-  blocks[taken] = block;
-  flush(order, blocks, taken + 1);
+  unsigned taken = percpu::pop_batch(index, blocks, batch);
+  if (!percpu::push(index, block)) blocks[taken++] = block;
+  flush(order, blocks, taken);
   reclaim_if_much_is_free();
 }
 
