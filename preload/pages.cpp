@@ -27,7 +27,7 @@ struct page* outer(quarry::page* p) {
 }
 
 quarry::page* allocate(gfp_t gfp, unsigned order) {
-  return quarry::start() ? quarry::alloc_block(gfp, order) : nullptr;
+  return quarry::start() ? quarry::alloc_block(gfp, order, quarry::local_node()) : nullptr;
 }
 
 unsigned long address_of(quarry::page* head) {
@@ -57,6 +57,25 @@ quarry::zone* checked_zone(const struct page* p, const char* call) {
 
 QUARRY_EXPORT struct page* quarry_alloc_pages(gfp_t gfp, unsigned order) {
   return outer(allocate(gfp, order));
+}
+
+QUARRY_EXPORT struct page* quarry_alloc_pages_node(int node, gfp_t gfp, unsigned order) {
+  if (!quarry::start()) return nullptr;
+  const unsigned wanted = node < 0 ? quarry::local_node() : static_cast<unsigned>(node);
+  if (wanted >= quarry::node_count()) return nullptr;
+  return outer(quarry::alloc_block(gfp, order, wanted));
+}
+
+QUARRY_EXPORT int quarry_page_to_nid(const struct page* p) {
+  return static_cast<int>(checked_zone(p, "page_to_nid")->node());
+}
+
+QUARRY_EXPORT int quarry_numa_node_id() {
+  return quarry::start() ? static_cast<int>(quarry::local_node()) : 0;
+}
+
+QUARRY_EXPORT int quarry_num_online_nodes() {
+  return quarry::start() ? static_cast<int>(quarry::node_count()) : 1;
 }
 
 QUARRY_EXPORT struct page* quarry_alloc_page(gfp_t gfp) {

@@ -40,6 +40,17 @@ struct page;
    the flags do not allow to find one, and for an order of MAX_ORDER or more. */
 struct page* alloc_pages(gfp_t gfp, unsigned order) QUARRY_SYMBOL(alloc_pages);
 
+/* Nodes of memory: one, or as many as QUARRY_CONF=nodes:N says, with numbers from 0. Where the
+   machine has fewer, the others are simulated. alloc_pages serves the node of the CPU that it runs
+   on.
+
+   alloc_pages_node: of that node's zones first, then of others'; -1 is the node of this CPU. NULL
+   for a node that is not there. ZONE_DMA and ZONE_HIGHMEM are of node 0. */
+struct page* alloc_pages_node(int node, gfp_t gfp, unsigned order) QUARRY_SYMBOL(alloc_pages_node);
+int page_to_nid(const struct page* page) QUARRY_SYMBOL(page_to_nid);
+int numa_node_id(void) QUARRY_SYMBOL(numa_node_id);
+int num_online_nodes(void) QUARRY_SYMBOL(num_online_nodes);
+
 /* alloc_pages of order 0. */
 struct page* alloc_page(gfp_t gfp) QUARRY_SYMBOL(alloc_page);
 

@@ -36,7 +36,7 @@ void print_cache(int fd, unsigned c) {
 // As the kernel's printf("Node %d, zone %8s") has it.
 void print_zone_name(text* line, const zone* z) {
   constexpr std::string_view names[] = {"     DMA", "  Normal", " HighMem"};
-  *line << "Node " << u64{0} << ", zone " << names[static_cast<unsigned>(z->kind())];
+  *line << "Node " << u64{z->node()} << ", zone " << names[static_cast<unsigned>(z->kind())];
 }
 
 void print_pages(text* line, std::string_view label, std::size_t pages) {

@@ -1,5 +1,6 @@
 #include "os/memory.h"
 
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -94,6 +95,11 @@ bool commit_huge_page(void* address) {
 bool move_pages(void* from, void* to, std::size_t size) {
   return syscall(SYS_mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
                  to) == reinterpret_cast<long>(to);
+}
+
+void prefer_node(void* address, std::size_t size, unsigned node) {
+  const unsigned long mask = 1ul << node;
+  syscall(SYS_mbind, address, size, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0);
 }
 
 std::size_t physical_memory() {

@@ -42,6 +42,10 @@ bool commit_huge_page(void* address);
 // stays mapped, committed and reads as zero (MREMAP_DONTUNMAP, Linux >= 5.7; false before).
 bool move_pages(void* from, void* to, std::size_t size);
 
+// Memory that is not there yet is to come from that node, or from another when that has none
+// (mbind(2), MPOL_PREFERRED). Without effect where the system refuses.
+void prefer_node(void* address, std::size_t size, unsigned node);
+
 // Bytes of physical memory, and of address space that RLIMIT_AS leaves (SIZE_MAX for no limit).
 std::size_t physical_memory();
 std::size_t address_space_left();

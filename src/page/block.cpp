@@ -48,9 +48,9 @@ void set_block(page* p, unsigned order, u16 tag) {
 
 }  // namespace
 
-page* alloc_block(gfp_t gfp, unsigned order) {
+page* alloc_block(gfp_t gfp, unsigned order, unsigned node) {
   bool clean;
-  page* head = get_free_pages(gfp, order, &clean);
+  page* head = get_free_pages(gfp, order, node, &clean);
   if (head) set_block(head, order, gfp & __GFP_WAIT ? 0 : allocated_briefly);
   return head;
 }

@@ -9,8 +9,9 @@
 
 namespace quarry {
 
-// A block with one reference. nullptr where there is none under the flags.
-page* alloc_block(gfp_t gfp, unsigned order);
+// A block with one reference, of that node if it has one. nullptr where there is none under the
+// flags.
+page* alloc_block(gfp_t gfp, unsigned order, unsigned node);
 
 // The head of a block in use; dies on anything else.
 page* checked_block(page* p, const char* call);

@@ -36,9 +36,9 @@ bool is_listed(const zone* z, unsigned order) {
 }
 
 // The first pass over the zones: those may grow.
-page* allocate(gfp_t gfp, unsigned order, bool* clean) {
+page* allocate(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
   const std::size_t pages = std::size_t{1} << order;
-  const zone_list list = zones_for(highest_zone(gfp), true);
+  const zone_list list = zones_for(highest_zone(gfp), node, true);
   for (unsigned i = 0; i < list.count; i++) {
     zone* z = list.zones[i];
     page* head = is_listed(z, order)
@@ -49,8 +49,8 @@ page* allocate(gfp_t gfp, unsigned order, bool* clean) {
   return nullptr;
 }
 
-page* allocate_briefly(gfp_t gfp, unsigned order, bool* clean) {
-  const zone_list list = zones_for(highest_zone(gfp), false);
+page* allocate_briefly(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
+  const zone_list list = zones_for(highest_zone(gfp), node, false);
   for (unsigned i = 0; i < list.count; i++) {
     page* head = list.zones[i]->allocate_briefly(order, clean, depth_of(gfp), list.protect[i]);
     if (head) return head;
@@ -74,11 +74,11 @@ void report_failure(gfp_t gfp, unsigned order) {
   os::write_all(2, line.view());
 }
 
-page* allocate_waiting(gfp_t gfp, unsigned order, bool* clean) {
+page* allocate_waiting(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
   for (;;) {
-    if (page* head = allocate(gfp, order, clean)) return head;
+    if (page* head = allocate(gfp, order, node, clean)) return head;
     if (!(gfp & __GFP_NORETRY) && reclaim_everything()) {
-      if (page* head = allocate(gfp, order, clean)) return head;
+      if (page* head = allocate(gfp, order, node, clean)) return head;
     }
     if (!(gfp & __GFP_NOFAIL)) break;
     os::sleep_ms(retry_ms);
@@ -89,21 +89,23 @@ page* allocate_waiting(gfp_t gfp, unsigned order, bool* clean) {
 
 }  // namespace
 
-page* get_free_pages(gfp_t gfp, unsigned order, bool* clean) {
+page* get_free_pages(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
   *clean = false;
   if (order > max_order) return nullptr;
   const bool may_wait = gfp & __GFP_WAIT;
   page* head = nullptr;
-  if (!(gfp & (__GFP_DMA | __GFP_HIGHMEM)) && order <= max_listed_order) {
+  // The lists hold pages of node 0 alone.
+  if (!(gfp & (__GFP_DMA | __GFP_HIGHMEM)) && node == 0 && order <= max_listed_order) {
     head = pop_listed(order, !may_wait);
   }
   if (!head) {
     keep_reserves();
-    head = may_wait ? allocate_waiting(gfp, order, clean) : allocate_briefly(gfp, order, clean);
+    head = may_wait ? allocate_waiting(gfp, order, node, clean)
+                    : allocate_briefly(gfp, order, node, clean);
   }
   if (head && gfp & __GFP_ZERO && !*clean && !make_zero(head, order, may_wait)) {
     put_free_pages(head, order, may_wait);
-    return get_free_pages(gfp & ~__GFP_HIGHMEM, order, clean);
+    return get_free_pages(gfp & ~__GFP_HIGHMEM, order, node, clean);
   }
   return head;
 }

@@ -91,7 +91,7 @@ void reclaim_if_much_is_free() {
 }
 
 void reclaim_if_heap_grew() {
-  const std::size_t committed = region.committed.load(std::memory_order_relaxed);
+  const std::size_t committed = normal_zone.committed_pages() << page_shift;
   if (committed <= committed_then.load(std::memory_order_relaxed)) return;
   if (!reclaim_lock.try_acquire()) return;
   committed_then.store(committed, std::memory_order_relaxed);

@@ -52,10 +52,15 @@ struct zone_figures {
 
 class zone {
  public:
-  constexpr zone(frame_space* space, const zone_backing* backing, zone_kind kind)
-      : kind_(kind), space_(space), backing_(backing), buddy_(space) {}
+  constexpr zone(frame_space* space, const zone_backing* backing, zone_kind kind, unsigned node = 0)
+      : kind_(kind),
+        node_(static_cast<u8>(node)),
+        space_(space),
+        backing_(backing),
+        buddy_(space) {}
 
   zone_kind kind() const { return kind_; }
+  unsigned node() const { return node_; }
   const frame_space& space() const { return *space_; }
 
   // Before the first allocation: the zone ends so many pages from the beginning of its space.
@@ -123,6 +128,7 @@ class zone {
   void publish_figures() QUARRY_REQUIRES(lock_);
 
   const zone_kind kind_;
+  const u8 node_;
   std::size_t limit_ = 0;  // written at start-up; 0 is the end of the space
   frame_space* const space_;
   const zone_backing* const backing_;

@@ -24,7 +24,8 @@ bool has_entry(const zone* z, const page* p) {
 
 zone* zone_of(const page* p) {
   if (is_entry_of(region.frames, p)) {
-    return in_frames(region.frames.address_of(p)) ? &normal_zone : nullptr;
+    if (!in_frames(region.frames.address_of(p))) return nullptr;
+    return node_count() == 1 ? &normal_zone : normal_zone_of(node_of_frame(p));
   }
   for (zone* z : {dma_zone(), highmem_zone()}) {
     if (has_entry(z, p)) return z;
@@ -43,7 +44,8 @@ page* page_at_address(const void* address) {
 }
 
 void keep_reserves() {
-  normal_zone.keep_reserve();
+  for (unsigned node = 0; node < node_count(); node++)
+    normal_zone_of(node)->keep_reserve();
 }
 
 void zone_list::add(zone* z, std::size_t protected_pages) {
@@ -57,16 +59,27 @@ std::size_t protection_of(const zone* z, zone_kind wanted) {
   return is_kept ? normal_zone.committed_pages() / dma_reserve_ratio : 0;
 }
 
-zone_list zones_for(zone_kind highest, bool may_make) {
+zone_list zones_for(zone_kind highest, unsigned node, bool may_make) {
   zone_list list{};
   if (highest == zone_kind::dma) {
     list.add(may_make ? make_dma_zone() : dma_zone());
     return list;
   }
   if (highest == zone_kind::highmem) list.add(may_make ? make_highmem_zone() : highmem_zone());
-  list.add(&normal_zone);
+  for (unsigned i = 0; i < node_count(); i++)
+    list.add(normal_zone_of((node + i) % node_count()));
   // Locked memory is for those who asked for it: others use the zone once it exists.
   if (zone* dma = dma_zone()) list.add(dma, protection_of(dma, highest));
+  return list;
+}
+
+zone_list all_zones() {
+  zone_list list{};
+  list.add(dma_zone());
+  list.add(&normal_zone);
+  list.add(highmem_zone());
+  for (unsigned node = 1; node < node_count(); node++)
+    list.add(normal_zone_of(node));
   return list;
 }
 

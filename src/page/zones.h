@@ -2,7 +2,7 @@
 // request goes through them (kernel: zonelist).
 #pragma once
 
-#include "page/zone.h"
+#include "page/node.h"
 
 namespace quarry {
 
@@ -18,7 +18,7 @@ void keep_reserves();
 // Where a request may be served, in that order, and pages of each zone that are not for it: they
 // are kept for requests that can be served there alone (kernel: lowmem_reserve).
 struct zone_list {
-  static constexpr unsigned most = 3;
+  static constexpr unsigned most = max_nodes + 2;
   zone* zones[most];
   std::size_t protect[most];
   unsigned count;
@@ -26,17 +26,20 @@ struct zone_list {
   void add(zone* z, std::size_t protected_pages = 0);
 };
 
-// From the zone that is meant, downwards. With `may_make` it is made if it does not exist yet.
-zone_list zones_for(zone_kind highest, bool may_make);
+// From the zone that is meant, downwards; ZONE_NORMAL of that node before those of others. With
+// `may_make` it is made if it does not exist yet.
+zone_list zones_for(zone_kind highest, unsigned node, bool may_make);
 
 // Pages of `z` that are kept from requests which would rather have a page of `wanted`.
 std::size_t protection_of(const zone* z, zone_kind wanted);
 
-// Calls visit(zone) for each that exists, from the lowest to the highest.
+// All that exist, by node, from the lowest to the highest.
+zone_list all_zones();
+
 template <class visit_fn>
 void for_each_zone(visit_fn visit) {
-  const zone_list all = zones_for(zone_kind::highmem, false);
-  for (unsigned i = all.count; i-- > 0;)
+  const zone_list all = all_zones();
+  for (unsigned i = 0; i < all.count; i++)
     visit(all.zones[i]);
 }
 
