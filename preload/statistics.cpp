@@ -91,6 +91,9 @@ QUARRY_EXPORT void quarry_buddyinfo(int fd) {
 QUARRY_EXPORT void quarry_vmallocinfo(int fd) {
   quarry::print_vmallocinfo(fd);
 }
+QUARRY_EXPORT void quarry_zoneinfo(int fd) {
+  quarry::print_zoneinfo(fd);
+}
 QUARRY_EXPORT void quarry_print_options(int fd) {
   quarry::os::print_options(fd);
 }

@@ -26,6 +26,11 @@
 
 typedef unsigned gfp_t;
 
+/* DMA: addresses below 4 GiB, in memory and locked there. NORMAL: what malloc uses. HIGHMEM: pages
+   of a memory file that have no address of their own. A request that its zone cannot serve goes to
+   the next: from HIGHMEM to NORMAL to DMA. */
+enum zone_type { ZONE_DMA, ZONE_NORMAL, ZONE_HIGHMEM };
+
 /* The kernel's names are declared as what users write and resolve to quarry_* symbols, so that a
    program that has, say, a vmalloc of its own keeps it. */
 #define QUARRY_SYMBOL(name) __asm__("quarry_" #name)

@@ -3,9 +3,10 @@
 // that the child does not have.
 #include "heap/heap.h"
 #include "mempool/mempool.h"
+#include "page/highmem.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
-#include "page/zone.h"
+#include "page/zones.h"
 #include "slab/cache.h"
 
 namespace quarry {
@@ -18,14 +19,14 @@ void prepare_fork() QUARRY_NO_ANALYSIS {
   for (unsigned c = 1; c < class_count; c++)
     general_caches[c].acquire();
   acquire_vmalloc();
-  normal_zone.acquire();
+  acquire_zones();
   os::lock::begin_fork();
 }
 
 namespace {
 
 void release_common() QUARRY_NO_ANALYSIS {
-  normal_zone.release();
+  release_zones();
   release_vmalloc();
   for (unsigned c = class_count - 1; c >= 1; c--)
     general_caches[c].release();
@@ -47,6 +48,7 @@ void after_fork_in_child() QUARRY_NO_ANALYSIS {
   percpu::release_all_in_child();
   release_reclaim_in_child();
   mempool::release_all_in_child();
+  close_highmem_in_child();
 }
 
 }  // namespace quarry

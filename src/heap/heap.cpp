@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "os/fatal.h"
+#include "page/block.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
@@ -210,6 +211,7 @@ void release_slow(void* block, const char* call) {
     if (!percpu::push(size_class, block)) general_caches[size_class].free(block);
     return;
   }
+  if (page* head = block_at(block)) return put_block(head, call);
   const large_block large = find_large(block, call);
   if (large.vm) return vm_free(large.vm);
   free_run(large.run, large.run->count, false);
@@ -219,6 +221,7 @@ void* reallocate(void* block, std::size_t size) {
   if (const unsigned size_class = class_at(block)) {
     return reallocate_object(block, size_class, size);
   }
+  if (const page* head = block_at(block)) return move_block(block, page_size << head->order, size);
   const large_block large = find_large(block, "realloc");
   if (size > PTRDIFF_MAX) return nullptr;
   return large.run ? reallocate_run(block, large.run, size) : reallocate_vm(block, large.vm, size);
@@ -228,6 +231,7 @@ std::size_t usable_size(const void* block, const char* call) {
   if (const unsigned size_class = class_at(block)) {
     return general_caches[size_class].check(block, call);
   }
+  if (const page* head = block_at(block)) return page_size << head->order;
   return find_large(block, call).size;
 }
 

@@ -3,6 +3,7 @@
 #include "os/cpu.h"
 #include "os/file.h"
 #include "os/options.h"
+#include "page/node.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
 #include "slab/cache.h"
@@ -19,6 +20,7 @@ bool start_layers() {
   os::read_options();
   const unsigned cpus = os::possible_cpus();
   if (!reserve_region(cpus, percpu::areas_size(cpus))) return false;
+  start_nodes(os::number_of(os::option::nodes));
   percpu::start(region.cpu_areas, cpus, os::is_default(os::option::rseq));
   start_page_lists();
   start_general_caches();

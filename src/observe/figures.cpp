@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "heap/heap.h"
+#include "page/node.h"
 #include "page/page_alloc.h"
 #include "page/vmalloc.h"
 #include "slab/cache.h"
@@ -31,7 +32,13 @@ heap_figures take_figures() {
   heap_figures f{};
   if (!start()) return f;
   add_caches(&f);
-  const zone_figures zone = normal_zone.figures();
+  zone_figures zone{};
+  for (unsigned node = 0; node < node_count(); node++) {
+    const zone_figures part = normal_zone_of(node)->figures();
+    zone.committed_pages += part.committed_pages;
+    zone.free_pages += part.free_pages;
+    zone.dirty_pages += part.dirty_pages;
+  }
   const std::size_t listed = listed_pages();
   f.committed = zone.committed_pages << page_shift;
   f.free_pages = (zone.free_pages + listed) << page_shift;

@@ -5,7 +5,7 @@
 #include "observe/figures.h"
 #include "os/file.h"
 #include "page/vmalloc.h"
-#include "page/zone.h"
+#include "page/zones.h"
 #include "slab/cache.h"
 
 namespace quarry {
@@ -33,6 +33,37 @@ void print_cache(int fd, unsigned c) {
   os::write_all(fd, line.view());
 }
 
+// As the kernel's printf("Node %d, zone %8s") has it.
+void print_zone_name(text* line, const zone* z) {
+  constexpr std::string_view names[] = {"     DMA", "  Normal", " HighMem"};
+  *line << "Node " << u64{z->node()} << ", zone " << names[static_cast<unsigned>(z->kind())];
+}
+
+void print_pages(text* line, std::string_view label, std::size_t pages) {
+  (*line << "        ").padded(label, 9) << u64{pages} << '\n';
+}
+
+// The fields of Linux 2.6 that mean something here. Present is what is committed, spanned what the
+// zone may come to have.
+void print_zone(int fd, zone* z) {
+  const zone_figures f = z->figures();
+  text t;
+  print_zone_name(&t, z);
+  t << "\n  pages free     " << u64{f.free_pages} << '\n';
+  print_pages(&t, "min", f.marks.min);
+  print_pages(&t, "low", f.marks.low);
+  print_pages(&t, "high", f.marks.high);
+  print_pages(&t, "spanned", f.spanned_pages);
+  print_pages(&t, "present", f.committed_pages);
+  t << "    nr_free_pages " << u64{f.free_pages} << "\n        protection: (";
+  for (zone_kind kind : {zone_kind::dma, zone_kind::normal, zone_kind::highmem}) {
+    t << u64{protection_of(z, kind)} << (kind == zone_kind::highmem ? ")\n" : ", ");
+  }
+  const auto start = reinterpret_cast<uptr>(z->space().base) >> page_shift;
+  t << "  start_pfn:         " << u64{start} << '\n';
+  os::write_all(fd, t.view());
+}
+
 void print_bytes(int fd, std::string_view label, std::size_t bytes) {
   text line;
   line.padded(label, 28).decimal(bytes, 16) << '\n';
@@ -54,13 +85,20 @@ void print_slabinfo(int fd) {
 
 void print_buddyinfo(int fd) {
   if (!start()) return;
-  const zone_figures zone = normal_zone.figures();
-  text line;
-  line << "Node 0, zone   Normal ";
-  for (std::size_t blocks : zone.blocks)
-    line.decimal(blocks, 6) << ' ';
-  line << '\n';
-  os::write_all(fd, line.view());
+  for_each_zone([=](zone* z) {
+    text line;
+    print_zone_name(&line, z);
+    line << ' ';
+    for (std::size_t blocks : z->figures().blocks)
+      line.decimal(blocks, 6) << ' ';
+    line << '\n';
+    os::write_all(fd, line.view());
+  });
+}
+
+void print_zoneinfo(int fd) {
+  if (!start()) return;
+  for_each_zone([=](zone* z) { print_zone(fd, z); });
 }
 
 // As s_show in mm/vmalloc.c; without the caller, which is not recorded.
@@ -72,7 +110,8 @@ void print_vmallocinfo(int fd) {
     text line;
     line.address(block.begin) << '-';
     (line.address(block.begin + size) << ' ').decimal(size, 7);
-    line << " pages=" << u64{block.bytes >> page_shift} << " vmalloc\n";
+    line << " pages=" << u64{block.bytes >> page_shift};
+    line << (block.is_mapping ? " vmap\n" : " vmalloc\n");
     os::write_all(fd, line.view());
   }
 }

@@ -7,11 +7,14 @@ namespace quarry {
 // slabinfo(5), version 2.1: a line per cache that has or had a slab.
 void print_slabinfo(int fd);
 
-// /proc/buddyinfo: free blocks of each order in the zone.
+// /proc/buddyinfo: free blocks of each order, a line per zone.
 void print_buddyinfo(int fd);
 
 // /proc/vmallocinfo: a line per block of vmalloc, by address; its size with the guard page.
 void print_vmallocinfo(int fd);
+
+// /proc/zoneinfo: pages and watermarks of each zone.
+void print_zoneinfo(int fd);
 
 // A line per kind of memory, in bytes: what malloc_stats(3) prints.
 void print_stats(int fd);

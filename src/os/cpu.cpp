@@ -35,12 +35,11 @@ bool has_mm_cid() {
   return __rseq_size >= mm_cid_end && getauxval(AT_RSEQ_FEATURE_SIZE) >= mm_cid_end;
 }
 
-}  // namespace
-
-unsigned possible_cpus() {
-  // A list of ranges such as "0-3,8-11"; the last number is the highest.
+// One more than the last number of a list of ranges such as "0-3,8-11"; 0 where there is no such
+// file.
+unsigned highest_of(const char* path) {
   char line[256];
-  const std::size_t length = read_file("/sys/devices/system/cpu/possible", line, sizeof(line) - 1);
+  const std::size_t length = read_file(path, line, sizeof(line) - 1);
   line[length] = 0;
   u64 highest = 0;
   for (const char* s = line; *s; s++) {
@@ -48,14 +47,30 @@ unsigned possible_cpus() {
       highest = std::max(highest, parse_decimal(s));
     }
   }
+  return length ? static_cast<unsigned>(highest) + 1 : 0;
+}
+
+}  // namespace
+
+unsigned possible_cpus() {
+  const unsigned highest = highest_of("/sys/devices/system/cpu/possible");
   // Without sysfs: what the kernel's own affinity mask has room for.
   constexpr unsigned kernel_default_nr_cpus = 64;
-  return length ? static_cast<unsigned>(highest) + 1 : kernel_default_nr_cpus;
+  return highest ? highest : kernel_default_nr_cpus;
+}
+
+unsigned possible_nodes() {
+  return std::max(highest_of("/sys/devices/system/node/possible"), 1u);
 }
 
 unsigned current_cpu() {
   const int cpu = sched_getcpu();
   return cpu < 0 ? 0 : static_cast<unsigned>(cpu);
+}
+
+unsigned current_node() {
+  unsigned cpu, node;
+  return getcpu(&cpu, &node) == 0 ? node : 0;
 }
 
 bool find_rseq(rseq_location* location) {

@@ -13,6 +13,13 @@ unsigned possible_cpus();
 // The CPU the caller runs on, out of date as soon as it is known.
 unsigned current_cpu();
 
+// One more than the highest number that a memory node of this machine can have.
+unsigned possible_nodes();
+
+// The node of the CPU that the caller runs on, out of date as soon as it is known; no system call
+// where the kernel's vDSO answers.
+unsigned current_node();
+
 // Where the calling thread's registered rseq area is, as offsets from the thread pointer.
 struct rseq_location {
   std::ptrdiff_t cs;     // field rseq_cs, 8 bytes

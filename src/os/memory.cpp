@@ -1,5 +1,6 @@
 #include "os/memory.h"
 
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -9,6 +10,12 @@
 #include "os/file.h"
 #include "os/syscall.h"
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000  // asm-generic/mman-common.h, Linux 4.17; before, a mere hint
+#endif
+#ifndef MAP_HUGE_2MB
+#define MAP_HUGE_2MB (21 << 26)  // linux/mman.h
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4  // linux/mman.h, Linux 5.7
 #endif
@@ -37,6 +44,16 @@ void* reserve(std::size_t size) {
   return map(nullptr, size, PROT_NONE, 0);
 }
 
+void* reserve_below(uptr end, std::size_t size) {
+  for (uptr hint = end - size; hint >= size; hint -= size) {
+    void* wanted = reinterpret_cast<void*>(hint);
+    void* memory = map(wanted, size, PROT_NONE, MAP_FIXED_NOREPLACE);
+    if (memory == wanted) return memory;
+    if (memory) release(memory, size);
+  }
+  return nullptr;
+}
+
 void release(void* address, std::size_t size) {
   if (size) syscall(SYS_munmap, address, size);
 }
@@ -57,9 +74,32 @@ void decommit(void* address, std::size_t size) {
   map(address, size, PROT_NONE, MAP_FIXED);
 }
 
+bool lock_memory(void* address, std::size_t size) {
+  return syscall(SYS_mlock, address, size) == 0;
+}
+
+bool commit_huge_page(void* address) {
+  constexpr const char* left = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+  char line[24];
+  line[read_file(left, line, sizeof(line) - 1)] = 0;
+  if (parse_decimal(line) == 0) return false;
+  // Not NORESERVE: a page that could not be had later would be a SIGBUS.
+  const long result = syscall(
+      SYS_mmap, address, huge_page_size, PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | MAP_HUGE_2MB | MAP_POPULATE, -1, 0);
+  if (result == reinterpret_cast<long>(address)) return true;
+  decommit(address, huge_page_size);  // where it failed late, the reservation is gone
+  return false;
+}
+
 bool move_pages(void* from, void* to, std::size_t size) {
   return syscall(SYS_mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
                  to) == reinterpret_cast<long>(to);
+}
+
+void prefer_node(void* address, std::size_t size, unsigned node) {
+  const unsigned long mask = 1ul << node;
+  syscall(SYS_mbind, address, size, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0);
 }
 
 std::size_t physical_memory() {

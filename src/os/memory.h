@@ -10,6 +10,9 @@ namespace quarry::os {
 // overcommit. Returns nullptr where the address space or RLIMIT_AS does not allow it.
 void* reserve(std::size_t size);
 
+// The same with all of it below `end`, aligned to `size`, a power of two.
+void* reserve_below(uptr end, std::size_t size);
+
 // Gives part of a reservation back to the system entirely.
 void release(void* address, std::size_t size);
 
@@ -27,9 +30,21 @@ bool purge(void* address, std::size_t size);
 // Turns committed memory back into a bare reservation.
 void decommit(void* address, std::size_t size);
 
+// Keeps committed memory resident (mlock(2)). False beyond RLIMIT_MEMLOCK.
+bool lock_memory(void* address, std::size_t size);
+
+// Makes a reserved huge page of aligned reserved memory: resident, readable and writable, zero, and
+// one piece of physical memory. False where none is to be had (/proc/sys/vm/nr_hugepages).
+inline constexpr std::size_t huge_page_size = 2 * mib;
+bool commit_huge_page(void* address);
+
 // Moves the pages of `from` to the committed or reserved range `to`, without copying. `from`
 // stays mapped, committed and reads as zero (MREMAP_DONTUNMAP, Linux >= 5.7; false before).
 bool move_pages(void* from, void* to, std::size_t size);
+
+// Memory that is not there yet is to come from that node, or from another when that has none
+// (mbind(2), MPOL_PREFERRED). Without effect where the system refuses.
+void prefer_node(void* address, std::size_t size, unsigned node);
 
 // Bytes of physical memory, and of address space that RLIMIT_AS leaves (SIZE_MAX for no limit).
 std::size_t physical_memory();

@@ -29,6 +29,7 @@ constexpr description descriptions[] = {
 
 constexpr unsigned option_count = static_cast<unsigned>(option::count);
 
+// Which of its values an option has; of a range, how far from the first.
 constinit unsigned chosen[option_count] = {};
 
 string_view trimmed(string_view s) {
@@ -69,8 +70,21 @@ void unknown_option(string_view name) {
   write_all(STDERR_FILENO, line.view());
 }
 
+// Values from one digit to another, such as "1-8".
+bool is_range(string_view values) {
+  return values.size() == 3 && values[1] == '-';
+}
+
+void set_number(unsigned o, string_view value) {
+  const string_view range = descriptions[o].values;
+  const bool is_in = value.size() == 1 && value[0] >= range[0] && value[0] <= range[2];
+  if (!is_in) return bad_value(descriptions[o], value);
+  chosen[o] = static_cast<unsigned>(value[0] - range[0]);
+}
+
 void set_option(unsigned o, string_view value) {
   string_view values = descriptions[o].values;
+  if (is_range(values)) return set_number(o, value);
   for (unsigned i = 0; !values.empty(); i++) {
     if (next_part(&values, '|') != value) continue;
     chosen[o] = i;
@@ -121,6 +135,11 @@ void read_options() {
 
 bool is_default(option o) {
   return chosen[static_cast<unsigned>(o)] == 0;
+}
+
+unsigned number_of(option o) {
+  const unsigned index = static_cast<unsigned>(o);
+  return static_cast<unsigned>(descriptions[index].values[0] - '0') + chosen[index];
 }
 
 void print_options(int fd) {

@@ -16,8 +16,11 @@ enum class option : unsigned {
 // An unknown name or a bad value prints one line on standard error and leaves the default.
 void read_options();
 
-// True where the option has its default, the first of its values; each has two.
+// True where the option has its default, the first of its values.
 bool is_default(option o);
+
+// The number chosen, of an option whose values are a range.
+unsigned number_of(option o);
 
 // One paragraph per option: name, values, what it does.
 void print_options(int fd);

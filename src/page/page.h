@@ -16,16 +16,19 @@ enum class page_kind : u8 {
   cached,      // head of a free block on a per-CPU page list, or of one being purged
   slab,        // head of a slab
   run,         // head of an allocated run of pages
+  block,       // head of a page block of the program's (page/block.h)
   vm_area,     // head of a vmalloc block (in the vmalloc area's map alone)
+  vm_map,      // head of a slot that pages of ZONE_HIGHMEM are mapped in (likewise)
 };
 
 struct alignas(cache_line) page {
   list_node link;  // on a free list, or on a list of the block's owner
   page_kind kind;
-  u8 order;      // free_block, cached, slab, vm_area: log2 of the frames
-  u16 tag;       // free_block: its free list; slab: its cache
-  u32 count;     // run: frames; slab: objects not in the index, so in use
-  u64 words[5];  // slab: the first words of the index; vm_area: bytes committed
+  u8 order;      // free_block, cached, slab, block, vm_area, vm_map: log2 of the frames
+  u16 tag;       // free_block: its free list; slab: its cache; block: its flags
+  u32 count;     // run: frames; slab: objects not in the index, so in use; block: references
+  u64 words[5];  // slab: the first words of the index; vm_area: bytes committed; in ZONE_HIGHMEM
+                 // see page/highmem.h
 };
 static_assert(sizeof(page) == cache_line);
 

@@ -24,37 +24,11 @@ constexpr unsigned order_of(unsigned index) {
   return index - first_index;
 }
 
-unsigned refill(unsigned order, page** heads, unsigned count) {
-  unsigned taken = normal_zone.allocate_blocks(order, heads, count);
-  if (!taken && reclaim_everything()) taken = normal_zone.allocate_blocks(order, heads, count);
-  reclaim_if_heap_grew();
-  return taken;
-}
-
 void flush(unsigned order, void** blocks, unsigned count) {
   page* heads[1u << percpu::max_range_order];
   for (unsigned i = 0; i < count; i++)
     heads[i] = region.frames.page_of(blocks[i]);
   normal_zone.free_blocks(order, heads, count);
-}
-
-// The list is empty: takes a batch from the zone, keeps one block and lists the others.
-QUARRY_NOINLINE page* alloc_slow(unsigned order) {
-  const unsigned index = index_of(order);
-  page* heads[batch];
-  // Without room for a list (there is none yet, or the thread has just migrated) one block will do.
-  const unsigned room = percpu::grow(index, percpu::miss::empty);
-  const unsigned taken = refill(order, heads, std::clamp(room, 1u, batch));
-  if (!taken) return nullptr;
-  void* blocks[batch];
-  for (unsigned i = 1; i < taken; i++) {
-    heads[i]->kind = page_kind::cached;
-    heads[i]->order = static_cast<u8>(order);
-    blocks[i] = region.frames.address_of(heads[i]);
-  }
-  const unsigned listed = 1 + percpu::push_batch(index, blocks + 1, taken - 1);
-  if (listed < taken) normal_zone.free_blocks(order, heads + listed, taken - listed);
-  return heads[0];
 }
 
 // The list is full even after it grew, or has no room to grow: a batch goes back to the zone.
@@ -78,11 +52,43 @@ void start_page_lists() {
   }
 }
 
+page* pop_listed(unsigned order, bool briefly) {
+  void* block = briefly ? percpu::pop_briefly(index_of(order)) : percpu::pop(index_of(order));
+  return block ? region.frames.page_of(block) : nullptr;
+}
+
+// The list is empty: takes a batch from the zone, keeps one block and lists the others.
+page* refill_listed(unsigned order, reserve depth) {
+  const unsigned index = index_of(order);
+  page* heads[batch];
+  // Without room for a list (there is none yet, or the thread has just migrated) one block will do.
+  const unsigned room = percpu::grow(index, percpu::miss::empty);
+  const unsigned taken =
+      normal_zone.allocate_blocks(order, heads, std::clamp(room, 1u, batch), depth);
+  reclaim_if_heap_grew();
+  if (!taken) return nullptr;
+  void* blocks[batch];
+  for (unsigned i = 1; i < taken; i++) {
+    heads[i]->kind = page_kind::cached;
+    heads[i]->order = static_cast<u8>(order);
+    blocks[i] = region.frames.address_of(heads[i]);
+  }
+  const unsigned listed = 1 + percpu::push_batch(index, blocks + 1, taken - 1);
+  if (listed < taken) normal_zone.free_blocks(order, heads + listed, taken - listed);
+  return heads[0];
+}
+
+QUARRY_NOINLINE static page* alloc_slow(unsigned order) {
+  page* head = refill_listed(order, reserve::use);
+  if (!head && reclaim_everything()) head = refill_listed(order, reserve::use);
+  return head;
+}
+
 page* alloc_pages(unsigned order) {
   bool clean;
   if (order > max_listed_order)
     return alloc_run(std::size_t{1} << order, std::size_t{1} << order, &clean);
-  if (void* block = percpu::pop(index_of(order))) return region.frames.page_of(block);
+  if (page* head = pop_listed(order, false)) return head;
   return alloc_slow(order);
 }
 
@@ -92,6 +98,15 @@ void free_pages(page* head, unsigned order) {
   head->order = static_cast<u8>(order);
   void* block = region.frames.address_of(head);
   if (!percpu::push(index_of(order), block)) free_slow(order, block);
+}
+
+void free_pages_briefly(page* head, unsigned order) {
+  if (order <= max_listed_order) {
+    head->kind = page_kind::cached;
+    head->order = static_cast<u8>(order);
+    if (percpu::push_briefly(index_of(order), region.frames.address_of(head))) return;
+  }
+  normal_zone.free_briefly(head, order);
 }
 
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean) {

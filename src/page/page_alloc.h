@@ -16,6 +16,15 @@ void start_page_lists();
 page* alloc_pages(unsigned order);
 void free_pages(page* head, unsigned order);
 
+// The parts of alloc_pages, for orders up to max_listed_order: a block from this CPU's list,
+// without a system call and without waiting if `briefly`; and one from the zone with a batch for
+// the list.
+page* pop_listed(unsigned order, bool briefly);
+page* refill_listed(unsigned order, reserve depth);
+
+// Frees a block of 2^order pages without a system call and without waiting.
+void free_pages_briefly(page* head, unsigned order);
+
 // A run of any number of pages. alignment is in pages, a power of two. nullptr when memory has
 // ended.
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean);

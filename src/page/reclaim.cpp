@@ -4,7 +4,8 @@
 
 #include "os/lock.h"
 #include "os/thread.h"
-#include "page/zone.h"
+#include "page/highmem.h"
+#include "page/zones.h"
 
 namespace quarry {
 
@@ -40,20 +41,29 @@ constinit os::bare_thread helper;
 // What was committed when the caches were last shrunk for it. Written under reclaim_lock.
 constinit std::atomic<std::size_t> committed_then{least_grown};
 
-std::size_t pages_to_keep() {
-  return kept_pages + normal_zone.used_pages() / kept_share;
+std::size_t pages_to_keep(const zone* z) {
+  return kept_pages + z->used_pages() / kept_share;
 }
 
-bool much_is_free() {
-  return normal_zone.dirty_pages() > much_pages + normal_zone.used_pages() / much_share;
+bool is_much_free(const zone* z) {
+  return z && z->dirty_pages() > much_pages + z->used_pages() / much_share;
+}
+
+std::size_t used_pages() {
+  std::size_t sum = 0;
+  for_each_zone([&](const zone* z) { sum += z->used_pages(); });
+  return sum;
 }
 
 // One period's work. Returns the pages that went back to the system.
 std::size_t reclaim_period(unsigned period) {
   os::lock_guard guard(reclaim_lock);
   shrink(period % busy_shrink_periods != 0);
-  const std::size_t purged = normal_zone.purge(pages_to_keep(), false);
-  normal_zone.start_period();
+  std::size_t purged = 0;
+  for_each_zone([&](zone* z) {
+    purged += z->purge(pages_to_keep(z), false);
+    z->start_period();
+  });
   return purged;
 }
 
@@ -61,9 +71,9 @@ void run_helper() {
   unsigned idle = 0;
   for (unsigned period = 1; idle < idle_periods; period++) {
     os::sleep_ms(period_ms);
-    const std::size_t before = normal_zone.used_pages();
+    const std::size_t before = used_pages();
     const std::size_t purged = reclaim_period(period);
-    const bool busy = purged != 0 || normal_zone.used_pages() < before;
+    const bool busy = purged != 0 || used_pages() < before;
     idle = busy ? 0 : idle + 1;
   }
 }
@@ -76,11 +86,12 @@ void start_reclaim(shrink_fn shrink_caches, bool background) {
 }
 
 void reclaim_if_much_is_free() {
-  if (may_start_helper && much_is_free()) helper.start(run_helper);
+  if (!may_start_helper) return;
+  if (is_much_free(&normal_zone) || is_much_free(highmem_zone())) helper.start(run_helper);
 }
 
 void reclaim_if_heap_grew() {
-  const std::size_t committed = region.committed.load(std::memory_order_relaxed);
+  const std::size_t committed = normal_zone.committed_pages() << page_shift;
   if (committed <= committed_then.load(std::memory_order_relaxed)) return;
   if (!reclaim_lock.try_acquire()) return;
   committed_then.store(committed, std::memory_order_relaxed);
@@ -90,10 +101,11 @@ void reclaim_if_heap_grew() {
 
 bool reclaim_everything(std::size_t keep) {
   os::lock_guard guard(reclaim_lock);
-  const std::size_t used = normal_zone.used_pages();
+  const std::size_t used = used_pages();
   shrink(false);
-  const std::size_t purged = normal_zone.purge(keep >> page_shift, true);
-  return purged != 0 || normal_zone.used_pages() < used;
+  std::size_t purged = 0;
+  for_each_zone([&](zone* z) { purged += z->purge(keep >> page_shift, true); });
+  return purged != 0 || used_pages() < used;
 }
 
 void acquire_reclaim() QUARRY_NO_ANALYSIS {

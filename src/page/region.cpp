@@ -81,10 +81,11 @@ bool commit_map(frame_space* space, std::size_t units) {
   const std::size_t done = bytes_of(space->mapped);
   if (!os::commit(reinterpret_cast<char*>(space->map) + done, bytes_of(mapped) - done))
     return false;
-  if (space == &region.frames) {
-    const std::size_t classes = align_up(space->mapped, page_size);
-    const std::size_t end = align_up(mapped, page_size);
-    if (end > classes && !os::commit(class_map + classes, end - classes)) return false;
+  if (region.frames.has(space->map)) {
+    const std::size_t first = region.frames.number_of(space->map);
+    const std::size_t begin = align_down(first + space->mapped, page_size);
+    const std::size_t end = align_up(first + mapped, page_size);
+    if (!os::commit(class_map + begin, end - begin)) return false;
   }
   space->mapped = mapped;
   return true;

@@ -31,16 +31,21 @@ struct frame_space {
   page* page_of(const void* address) const {
     return map + (static_cast<std::size_t>(static_cast<const char*>(address) - base) >> shift);
   }
+  // Whether the entry is one of the map's.
+  bool has(const page* p) const {
+    return reinterpret_cast<uptr>(p) - reinterpret_cast<uptr>(map) < total * sizeof(page);
+  }
   bool contains(const void* address) const {
     return reinterpret_cast<uptr>(address) - reinterpret_cast<uptr>(base) < total << shift;
   }
 };
 
 struct region_layout {
-  std::atomic<std::size_t> committed;  // bytes from the base; grows under the zone's lock, after
-                                       // the map entries of the new frames
-  frame_space frames;                  // units of a page
-  frame_space vm_units;                // units of vm_unit bytes
+  // Bytes from the base whose map entries can be read; grows under the zone's lock, after them.
+  // With several nodes it is all of them from the start.
+  std::atomic<std::size_t> committed;
+  frame_space frames;    // units of a page
+  frame_space vm_units;  // units of vm_unit bytes
   // The rest is written at start-up. Of the frames' base, in bytes; a block is aligned to its size
   // up to this.
   std::size_t alignment;

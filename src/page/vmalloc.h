@@ -31,6 +31,14 @@ void* vm_resize(page* block, std::size_t bytes);
 
 void vm_free(page* block);
 
+// A slot for at least `bytes` of mappings that are the caller's business, who sets count; all of it
+// without access yet. nullptr where address space has ended.
+page* vm_reserve(std::size_t bytes);
+// The slot that begins at this address; nullptr if none does.
+page* vm_mapping(const void* address);
+// Takes it back with what is mapped in its first `bytes`.
+void vm_unreserve(page* slot, std::size_t bytes);
+
 // Blocks alive and their bytes.
 struct vm_figures {
   std::size_t blocks;
@@ -38,12 +46,14 @@ struct vm_figures {
 };
 vm_figures vm_in_use();
 
-// The first block in unit `from` of the area or behind it, and the unit behind its slot, where the
-// next may be. False where there is none.
+// The first block or slot of mappings in unit `from` of the area or behind it, and the unit behind
+// its slot, where the next may be. False where there is none. For tables: mappings that are being
+// made may be missing.
 struct vm_place {
   const char* begin;
   std::size_t bytes;
   std::size_t next;
+  bool is_mapping;
 };
 bool vm_find_block(std::size_t from, vm_place* found);
 

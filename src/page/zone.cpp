@@ -6,38 +6,84 @@
 
 namespace quarry {
 
-constinit zone normal_zone;
+constinit zone normal_zone{&region.frames, &region_backing, zone_kind::normal};
 
 namespace {
 
 // The region is committed in steps of at least this, and of an eighth of what is committed, so
 // that a growing heap asks the system ever less often. Committed is not resident.
-constexpr std::size_t smallest_step = 2 * mib;
+constexpr std::size_t region_step = 2 * mib >> page_shift;
 
-// From this order on, a purged block's own map entries (64 bytes per page, so whole pages of them)
-// are given back as well.
-constexpr unsigned map_purge_order = 7;
+// From so many pages on, a purged block's own map entries (64 bytes per page, so whole pages of
+// them) are given back as well.
+constexpr std::size_t map_purge_pages = 1 << 7;
 
-std::size_t committed_pages() {
-  return region.committed.load(std::memory_order_relaxed) >> page_shift;
-}
+constexpr std::size_t most_reserve = 64 * mib;
 
 // Only the head of a free block has anything in its map entry, so all the map's pages that hold
 // nothing but its tails may read as zero.
-void purge_map(page* head) {
+void purge_map(page* head, std::size_t pages) {
   const auto tails = align_up(reinterpret_cast<uptr>(head + 1), page_size);
-  const auto end = reinterpret_cast<uptr>(head + (std::size_t{1} << head->order));
+  const auto end = reinterpret_cast<uptr>(head + pages);
   os::purge(reinterpret_cast<void*>(tails), end - tails);
 }
 
-// True if the block reads as zero now.
-bool purge_block(page* head) {
-  if (!os::purge(region.frames.address_of(head), page_size << head->order)) return false;
-  if (head->order >= map_purge_order) purge_map(head);
+bool commit_region(frame_space* space, std::size_t first, std::size_t pages) {
+  char* begin = space->base + (first << page_shift);
+  if (!os::commit(begin, pages << page_shift)) return false;
+  // A free() that sees the new bound must see the maps behind it: they were committed before, and a
+  // pointer into the new frames reaches another thread only through a later release.
+  const std::size_t end = offset_of(begin) + (pages << page_shift);
+  if (end > region.committed.load(std::memory_order_relaxed)) {
+    region.committed.store(end, std::memory_order_release);
+  }
   return true;
 }
 
+bool purge_region(frame_space* space, std::size_t first, std::size_t pages) {
+  if (!os::purge(space->base + (first << page_shift), pages << page_shift)) return false;
+  if (pages >= map_purge_pages) purge_map(space->page_at(first), pages);
+  return true;
+}
+
+// Rounded down (Newton).
+std::size_t square_root(std::size_t n) {
+  std::size_t root = std::size_t{1} << (ceil_log2(n + 1) + 1) / 2;
+  for (std::size_t next; (next = (root + n / root) / 2) < root;)
+    root = next;
+  return root;
+}
+
 }  // namespace
+
+constinit const zone_backing region_backing = {commit_region, purge_region, region_step};
+
+watermarks watermarks_for(std::size_t committed_pages) {
+  if (committed_pages == 0) return {};
+  const std::size_t bytes = square_root((committed_pages << page_shift >> 10) * 16) << 10;
+  const std::size_t min = std::min(bytes, most_reserve) >> page_shift;
+  return {min, min + min / 4, min + min / 2};
+}
+
+watermarks zone::marks() const {
+  if (!keeps_reserve_.load(std::memory_order_relaxed)) return {};
+  return watermarks_for(committed_pages());
+}
+
+std::size_t zone::floor_of(reserve depth) const {
+  const std::size_t min = marks().min;
+  switch (depth) {
+    case reserve::keep:
+      return min;
+    case reserve::urgent:
+      return min - min / 2;
+    case reserve::atomic:
+      return (min - min / 2) - (min - min / 2) / 4;
+    case reserve::use:
+      break;
+  }
+  return 0;
+}
 
 void zone::publish_figures() {
   const std::size_t free_pages = buddy_.free_units() + isolated_;
@@ -46,12 +92,10 @@ void zone::publish_figures() {
 }
 
 bool zone::commit_to(std::size_t end) {
-  if (end > region.frames.total || !commit_map(&region.frames, end)) return false;
+  if (end > limit() || closed_ || !commit_map(space_, end)) return false;
   const std::size_t begin = committed_pages();
-  if (!os::commit(frames_base + (begin << page_shift), (end - begin) << page_shift)) return false;
-  // A free() that sees the new bound must see the maps behind it: commit_map came first, and a
-  // pointer into the new frames reaches another thread only through a later release.
-  region.committed.store(end << page_shift, std::memory_order_release);
+  if (!backing_->commit(space_, begin, end - begin)) return false;
+  committed_.store(end, std::memory_order_relaxed);
   buddy_.give(begin, end - begin, true);
   return true;
 }
@@ -60,43 +104,65 @@ bool zone::commit_to(std::size_t end) {
 bool zone::grow(unsigned order) {
   const std::size_t begin = committed_pages();
   const std::size_t block = std::size_t{1} << order;
-  const std::size_t needed = align_up(align_up(begin, block) + block, smallest_step >> page_shift);
-  const std::size_t generous = align_up(begin + std::max(begin / 8, smallest_step >> page_shift),
-                                        smallest_step >> page_shift);
+  const std::size_t step = backing_->step;
+  const std::size_t needed = align_up(align_up(begin, block) + block, step);
+  const std::size_t generous = align_up(begin + std::max(begin / 8, step), step);
   if (generous > needed && commit_to(generous)) return true;
   return commit_to(needed) || commit_to(align_up(begin, block) + block);
 }
 
-page* zone::take(unsigned order, std::size_t pages, bool* clean) {
+// Leaves `floor` pages free.
+page* zone::take(unsigned order, std::size_t pages, bool* clean, std::size_t floor) {
+  const std::size_t low = marks().low;
+  if (low && buddy_.free_units() < pages + std::max(floor, low)) grow(order);
+  if (buddy_.free_units() < pages + floor) grow(order);
+  if (buddy_.free_units() < pages + floor) return nullptr;
   page* head = buddy_.take(order, pages, clean);
   if (!head && grow(order)) head = buddy_.take(order, pages, clean);
   return head;
 }
 
-page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean) {
+page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, reserve depth,
+                     std::size_t protect) {
   const std::size_t block = std::max(pages, alignment);
   if (block > std::size_t{1} << max_order || alignment << page_shift > region.alignment)
     return nullptr;
   const unsigned order = order_of_pages(block);
   os::lock_guard guard(lock_);
-  page* head = take(order, pages, clean);
+  take_deferred();
+  page* head = take(order, pages, clean, floor_of(depth) + protect);
   publish_figures();
   return head;
 }
 
-unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count) {
+unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, reserve depth) {
   os::lock_guard guard(lock_);
+  take_deferred();
   unsigned taken = 0;
   bool clean;
-  while (taken < count && (heads[taken] = take(order, std::size_t{1} << order, &clean)))
+  const std::size_t pages = std::size_t{1} << order;
+  while (taken < count && (heads[taken] = take(order, pages, &clean, floor_of(depth))))
     taken++;
   publish_figures();
   return taken;
 }
 
+page* zone::allocate_briefly(unsigned order, bool* clean, reserve depth, std::size_t protect) {
+  const std::size_t pages = std::size_t{1} << order;
+  if (!lock_.acquire_briefly()) return nullptr;
+  take_deferred();
+  page* head = nullptr;
+  if (buddy_.free_units() >= pages + floor_of(depth) + protect) {
+    head = buddy_.take(order, pages, clean);
+    publish_figures();
+  }
+  lock_.release_briefly();
+  return head;
+}
+
 void zone::give(page* head, std::size_t pages, bool clean) {
   head->kind = page_kind::none;
-  buddy_.give(region.frames.number_of(head), pages, clean);
+  if (!closed_) buddy_.give(space_->number_of(head), pages, clean);
 }
 
 void zone::free(page* head, std::size_t pages, bool clean) {
@@ -112,9 +178,48 @@ void zone::free_blocks(unsigned order, page* const* heads, unsigned count) {
   publish_figures();
 }
 
+void zone::free_briefly(page* head, unsigned order) {
+  if (lock_.acquire_briefly()) {
+    give(head, std::size_t{1} << order, false);
+    publish_figures();
+    lock_.release_briefly();
+    return;
+  }
+  head->kind = page_kind::cached;
+  head->order = static_cast<u8>(order);
+  page* first = deferred_.load(std::memory_order_relaxed);
+  do {
+    head->link.next = reinterpret_cast<list_node*>(first);
+    // Pairs with the acquire in take_deferred().
+  } while (!deferred_.compare_exchange_weak(first, head, std::memory_order_release,
+                                            std::memory_order_relaxed));
+}
+
+void zone::take_deferred() {
+  if (!deferred_.load(std::memory_order_relaxed)) return;
+  page* head = deferred_.exchange(nullptr, std::memory_order_acquire);
+  while (head) {
+    page* next = reinterpret_cast<page*>(head->link.next);
+    give(head, std::size_t{1} << head->order, false);
+    head = next;
+  }
+}
+
+void zone::close() {
+  os::lock_guard guard(lock_);
+  closed_ = true;
+  bool clean;
+  for (unsigned order = max_order + 1; order-- > 0;) {
+    while (buddy_.take(order, std::size_t{1} << order, &clean)) {
+    }
+  }
+  publish_figures();
+}
+
 bool zone::extend(page* head, std::size_t pages, std::size_t wanted) {
   os::lock_guard guard(lock_);
-  const std::size_t first = region.frames.number_of(head) + pages;
+  const std::size_t first = space_->number_of(head) + pages;
+  take_deferred();
   if (!buddy_.take_range(first, wanted - pages)) return false;
   publish_figures();
   return true;
@@ -126,6 +231,7 @@ std::size_t zone::purge(std::size_t keep, bool young_too) {
     page* head;
     {
       os::lock_guard guard(lock_);
+      take_deferred();
       if (buddy_.dirty_units() <= keep) return purged;
       head = buddy_.take_dirty(young_too);
       if (!head) return purged;
@@ -135,7 +241,7 @@ std::size_t zone::purge(std::size_t keep, bool young_too) {
       publish_figures();
     }
     const std::size_t pages = std::size_t{1} << head->order;
-    const bool clean = purge_block(head);
+    const bool clean = backing_->purge(space_, space_->number_of(head), pages);
     os::lock_guard guard(lock_);
     isolated_ -= pages;
     give(head, pages, clean);
@@ -152,8 +258,12 @@ void zone::start_period() {
 
 zone_figures zone::figures() {
   os::lock_guard guard(lock_);
+  take_deferred();
+  publish_figures();
   zone_figures f{};
   f.committed_pages = committed_pages();
+  f.spanned_pages = limit();
+  f.marks = marks();
   f.free_pages = buddy_.free_units() + isolated_;
   f.dirty_pages = buddy_.dirty_units();
   for (unsigned order = 0; order <= max_order; order++)

@@ -1,5 +1,10 @@
-// ZONE_NORMAL: the frames of the region behind one lock. Blocks are runs of whole pages; what a
-// power of two has too much goes back at once.
+// A zone: the frames of a frame_space behind one lock, with what stands behind them (zone_backing).
+// Blocks are runs of whole pages; what a power of two has too much goes back at once.
+//
+// Watermarks (Linux 2.6, mm/page_alloc.c): once somebody has asked for pages that must be had
+// without a system call, the zone keeps some ready. Below `low`, whoever may make system calls has
+// the zone grow, as the kernel wakes kswapd; what is below `min` is for __GFP_HIGH, and for malloc
+// when nothing else is left.
 #pragma once
 
 #include "os/lock.h"
@@ -7,26 +12,83 @@
 
 namespace quarry {
 
+enum class zone_kind : u8 { dma, normal, highmem };
+
+// What a zone is made of. Frames are given as numbers [first, first + pages) in the space.
+struct zone_backing {
+  // Makes fresh frames usable: they read as zero. Their map entries are committed. Under the
+  // zone's lock. False, and nothing has happened, where the system refuses.
+  bool (*commit)(frame_space* space, std::size_t first, std::size_t pages);
+  // Gives the memory of a free block back: it reads as zero afterwards. False where it stays.
+  bool (*purge)(frame_space* space, std::size_t first, std::size_t pages);
+  std::size_t step;  // pages that are committed at a time, if not more
+};
+
+struct watermarks {
+  std::size_t min;
+  std::size_t low;
+  std::size_t high;
+};
+
+// The kernel's rule: 4 * sqrt(KiB) KiB, at most 64 MiB; low and high are a quarter and a half more.
+watermarks watermarks_for(std::size_t committed_pages);
+
+// How deep a request may go into the zone's reserve.
+enum class reserve : u8 {
+  keep,    // leaves the pages below min
+  urgent,  // __GFP_HIGH: leaves half of them
+  atomic,  // GFP_ATOMIC: leaves three eighths
+  use,     // leaves nothing: malloc, when all else failed
+};
+
 struct zone_figures {
   std::size_t committed_pages;
+  std::size_t spanned_pages;  // that it may come to have
   std::size_t free_pages;
   std::size_t dirty_pages;  // free and in memory, as far as is known
+  watermarks marks;
   std::size_t blocks[max_order + 1];
 };
 
 class zone {
  public:
+  constexpr zone(frame_space* space, const zone_backing* backing, zone_kind kind, unsigned node = 0)
+      : kind_(kind),
+        node_(static_cast<u8>(node)),
+        space_(space),
+        backing_(backing),
+        buddy_(space) {}
+
+  zone_kind kind() const { return kind_; }
+  unsigned node() const { return node_; }
+  const frame_space& space() const { return *space_; }
+
+  // Before the first allocation: the zone ends so many pages from the beginning of its space.
+  void limit_to(std::size_t pages) { limit_ = pages; }
+
   // A run of `pages` pages whose first is a multiple of `alignment` pages (a power of two).
-  // nullptr for more than 2^max_order pages or the region's own alignment, and where the region or
+  // nullptr for more than 2^max_order pages or the region's own alignment, and where the space or
   // the system has no more. `clean`: it reads as zero. The head's kind is the caller's to set.
-  page* allocate(std::size_t pages, std::size_t alignment, bool* clean) QUARRY_EXCLUDES(lock_);
+  // `protect`: pages that stay beyond the reserve, for requests that can be had of this zone alone.
+  page* allocate(std::size_t pages, std::size_t alignment, bool* clean,
+                 reserve depth = reserve::use, std::size_t protect = 0) QUARRY_EXCLUDES(lock_);
 
   // Up to `count` blocks of 2^order pages under one locking. Returns how many.
-  unsigned allocate_blocks(unsigned order, page** heads, unsigned count) QUARRY_EXCLUDES(lock_);
+  unsigned allocate_blocks(unsigned order, page** heads, unsigned count,
+                           reserve depth = reserve::use) QUARRY_EXCLUDES(lock_);
+
+  // A block of what is committed, without a system call and without waiting: nullptr as well where
+  // the lock cannot be had at once.
+  page* allocate_briefly(unsigned order, bool* clean, reserve depth, std::size_t protect = 0)
+      QUARRY_EXCLUDES(lock_);
 
   // A run, or the end of one, becomes free. Its heads' kind is reset here.
   void free(page* head, std::size_t pages, bool clean) QUARRY_EXCLUDES(lock_);
   void free_blocks(unsigned order, page* const* heads, unsigned count) QUARRY_EXCLUDES(lock_);
+
+  // A block becomes free, without a system call and without waiting: where the lock cannot be had
+  // at once, whoever takes it next does it.
+  void free_briefly(page* head, unsigned order) QUARRY_EXCLUDES(lock_);
 
   // Takes the pages right behind a run of `pages` pages, until it has `wanted`. False if one of
   // them is in use; nothing has changed then.
@@ -37,9 +99,16 @@ class zone {
   std::size_t purge(std::size_t keep, bool young_too) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 
-  // Pages in use or on per-CPU lists, and dirty pages; a glance without the lock.
+  // From now on the zone keeps a reserve. Until then its watermarks are 0.
+  void keep_reserve() { keeps_reserve_.store(true, std::memory_order_relaxed); }
+
+  // Hands out nothing more and takes nothing back: for a fork child, whose parent has the memory.
+  void close() QUARRY_EXCLUDES(lock_);
+
+  // Pages in use or on per-CPU lists, dirty pages, and pages committed; a glance without the lock.
   std::size_t used_pages() const { return used_.load(std::memory_order_relaxed); }
   std::size_t dirty_pages() const { return dirty_.load(std::memory_order_relaxed); }
+  std::size_t committed_pages() const { return committed_.load(std::memory_order_relaxed); }
 
   zone_figures figures() QUARRY_EXCLUDES(lock_);
 
@@ -47,19 +116,38 @@ class zone {
   void release() QUARRY_RELEASE(lock_) { lock_.release(); }
 
  private:
-  page* take(unsigned order, std::size_t pages, bool* clean) QUARRY_REQUIRES(lock_);
+  std::size_t limit() const { return limit_ ? limit_ : space_->total; }
+  watermarks marks() const;
+  std::size_t floor_of(reserve depth) const;
+  page* take(unsigned order, std::size_t pages, bool* clean, std::size_t floor)
+      QUARRY_REQUIRES(lock_);
   bool grow(unsigned order) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
+  void take_deferred() QUARRY_REQUIRES(lock_);
   void publish_figures() QUARRY_REQUIRES(lock_);
 
+  const zone_kind kind_;
+  const u8 node_;
+  std::size_t limit_ = 0;  // written at start-up; 0 is the end of the space
+  frame_space* const space_;
+  const zone_backing* const backing_;
+
   os::lock lock_;
-  buddy buddy_ QUARRY_GUARDED_BY(lock_){&region.frames};
+  buddy buddy_ QUARRY_GUARDED_BY(lock_);
   std::size_t isolated_ QUARRY_GUARDED_BY(lock_) = 0;  // pages being purged: on no list, in no use
-  std::atomic<std::size_t> used_{0};                   // written under lock_, read anywhere
-  std::atomic<std::size_t> dirty_{0};                  // written under lock_, read anywhere
+  bool closed_ QUARRY_GUARDED_BY(lock_) = false;
+  std::atomic<std::size_t> committed_{0};  // written under lock_, read anywhere
+  std::atomic<std::size_t> used_{0};       // likewise
+  std::atomic<std::size_t> dirty_{0};      // likewise
+  std::atomic<bool> keeps_reserve_{false};
+  // Blocks that were freed while the lock was taken, chained through their links. Anybody adds,
+  // whoever holds the lock takes all.
+  std::atomic<page*> deferred_{nullptr};
 };
 
+// ZONE_NORMAL of node 0: the region's frames. What malloc uses.
 QUARRY_HIDDEN extern zone normal_zone;
+QUARRY_HIDDEN extern const zone_backing region_backing;
 
 }  // namespace quarry

@@ -50,6 +50,22 @@ inline bool push(unsigned index, void* object) {
   return locked::push_batch(index, &object, 1);
 }
 
+// As pop and push, without a system call and without waiting, from a signal handler too: nothing,
+// and false, also where that cannot be.
+inline void* pop_briefly(unsigned index) {
+#if QUARRY_HAS_SEQUENCES
+  if (use_sequences) return sequence::pop(index);
+#endif
+  return locked::pop_briefly(index);
+}
+
+inline bool push_briefly(unsigned index, void* object) {
+#if QUARRY_HAS_SEQUENCES
+  if (use_sequences) return sequence::push(index, object);
+#endif
+  return locked::push_briefly(index, object);
+}
+
 // To be called when this CPU's array was found empty or full: gives it its first slots, or twice
 // the room. Up to two batches every miss counts for that, beyond just one at the other side than
 // the last: a thread that only takes, or only gives, finds as many objects in a small array as in a

@@ -44,6 +44,47 @@ TEST(Lock, IsHeldFromAcquireToRelease) {
   EXPECT_TRUE(is_free(&l));
 }
 
+TEST(Lock, IsHeldBrieflyFromAcquireToReleaseAndNotWaitedForWhereItIsTaken) {
+  os::lock l;
+  ASSERT_TRUE(l.acquire_briefly());
+  EXPECT_FALSE(is_free(&l));
+  EXPECT_FALSE(l.acquire_briefly());
+  l.release_briefly();
+  EXPECT_TRUE(is_free(&l));
+  l.acquire();
+  EXPECT_FALSE(l.acquire_briefly());
+  l.release();
+  EXPECT_TRUE(is_free(&l));
+}
+
+// Both ways in, by many threads: nobody sleeps for good behind one that does not wake.
+TEST(Lock, HoldersOfBothKindsExcludeOneAnotherAndAllGetThrough) {
+  constexpr unsigned threads = 8, rounds = 20'000;
+  os::lock l;
+  u64 sum = 0;
+  std::atomic<u64> done{0};
+  std::vector<std::thread> running;
+  for (unsigned t = 0; t < threads; t++) {
+    running.emplace_back([&, t] {
+      for (unsigned i = 0; i < rounds; i++) {
+        if (t % 2) {
+          if (!l.acquire_briefly()) continue;
+          sum++;
+          l.release_briefly();
+        } else {
+          os::lock_guard guard(l);
+          sum++;
+        }
+        done++;
+      }
+    });
+  }
+  for (std::thread& t : running)
+    t.join();
+  EXPECT_EQ(sum, done);
+  EXPECT_GE(done, threads / 2 * rounds);
+}
+
 // The two counters are plain variables: a lost exclusion or a missing order loses an addition.
 TEST(Lock, OneThreadAtATimeIsInsideAndSeesWhatTheLastOneWrote) {
   constexpr unsigned threads = 16, rounds = 20'000;

@@ -60,6 +60,24 @@ TEST(Options, AreSetByNameAndValue) {
   EXPECT_TRUE(read_from("rseq:on,background:on,stats:off").all_default());
 }
 
+TEST(Options, ANumberIsOneOfItsRange) {
+  const auto nodes_from = [](const char* value) {
+    const auto ended = run_in_child([=] {
+      setenv("QUARRY_CONF", value, 1);
+      os::read_options();
+      _exit(static_cast<int>(os::number_of(option::nodes)) + 10 * is_default(option::nodes));
+    });
+    EXPECT_EQ(ended.lines() != 0, ended.errors.starts_with("quarry: QUARRY_CONF: bad value"));
+    return WEXITSTATUS(ended.status) + (ended.errors.empty() ? 0 : 100);
+  };
+  EXPECT_EQ(nodes_from(""), 11);
+  EXPECT_EQ(nodes_from("nodes:1"), 11);
+  EXPECT_EQ(nodes_from("nodes:2"), 2);
+  EXPECT_EQ(nodes_from("nodes:8"), 8);
+  for (const char* bad : {"nodes:0", "nodes:9", "nodes:", "nodes:12", "nodes:1-8", "nodes:x"})
+    EXPECT_EQ(nodes_from(bad), 111) << bad;
+}
+
 TEST(Options, MayStandAmongSpaces) {
   const reading r = read_from("  rseq : off ,  background:off  ");
   EXPECT_FALSE(r.rseq);
@@ -126,7 +144,8 @@ TEST(Options, PrintedEachHasALineWithItsNameAndValues) {
   close(ends[0]);
   const std::string printed(buffer.data(), static_cast<std::size_t>(length));
   EXPECT_EQ(std::count(printed.begin(), printed.end(), '\n'), static_cast<long>(option::count));
-  for (const char* begin : {"rseq        on|off", "background  on|off", "stats       off|exit"}) {
+  for (const char* begin :
+       {"rseq        on|off", "background  on|off", "nodes       1-8", "stats       off|exit"}) {
     EXPECT_NE(printed.find(begin), std::string::npos) << begin;
   }
 }

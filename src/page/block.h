@@ -1,0 +1,34 @@
+// Page blocks as a program has them (quarry/page.h): counted references, and every page that is
+// handed in is checked. Wrong use dies in the name of `call`.
+//
+// Of the head's map entry: kind block, its order, the count of references, and in the tag how the
+// block was allocated: it is freed on the same terms.
+#pragma once
+
+#include "page/gfp.h"
+
+namespace quarry {
+
+// A block with one reference, of that node if it has one. nullptr where there is none under the
+// flags.
+page* alloc_block(gfp_t gfp, unsigned order, unsigned node);
+
+// The head of a block in use; dies on anything else.
+page* checked_block(page* p, const char* call);
+
+void get_block(page* head, const char* call);
+// The last reference frees the block.
+void put_block(page* head, const char* call);
+// As put_block, for a block that is known to be of that order.
+void free_block(page* head, unsigned order, const char* call);
+
+// Every page becomes a block of its own, with a reference of its own.
+void split_block(page* head, unsigned order, const char* call);
+
+// References, 0 for a page that begins no block.
+unsigned references_of(const page* p);
+
+// The head of the block that begins at an address, nullptr if none does.
+page* block_at(const void* address);
+
+}  // namespace quarry

@@ -1,0 +1,21 @@
+// Pages by gfp flags (quarry/gfp.h): what may be done to get them, and from which zone. Below the
+// page blocks of the program (page/block.h), and for slabs whose owner may not wait.
+#pragma once
+
+#include "page/page.h"
+#include "quarry/gfp.h"
+
+namespace quarry {
+
+// A block of 2^order pages, aligned to its size; its head's kind is the caller's to set. nullptr
+// where there is none under the flags. `clean`: it reads as zero. With __GFP_ZERO it does anyway.
+//
+// From that node rather than from others; below node_count().
+//
+// Without __GFP_WAIT: no system call, no waiting; from a signal handler too.
+page* get_free_pages(gfp_t gfp, unsigned order, unsigned node, bool* clean);
+
+// Takes it back. `may_wait`: system calls are allowed.
+void put_free_pages(page* head, unsigned order, bool may_wait);
+
+}  // namespace quarry

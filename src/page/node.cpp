@@ -1,0 +1,77 @@
+#include "page/node.h"
+
+#include <algorithm>
+
+#include "os/cpu.h"
+#include "os/memory.h"
+
+namespace quarry {
+
+namespace {
+
+// All written by start_nodes().
+constinit unsigned nodes = 1;
+constinit unsigned machine_nodes = 1;
+constinit std::size_t part = SIZE_MAX;  // frames of each node; the last one's are more
+constinit frame_space spaces[max_nodes - 1]{};
+
+bool commit_on_node(frame_space* space, std::size_t first, std::size_t pages) {
+  if (!region_backing.commit(space, first, pages)) return false;
+  const auto node = static_cast<unsigned>(space - spaces) + 1;
+  if (node < machine_nodes) {
+    os::prefer_node(space->base + (first << page_shift), pages << page_shift, node);
+  }
+  return true;
+}
+
+bool purge_on_node(frame_space* space, std::size_t first, std::size_t pages) {
+  return region_backing.purge(space, first, pages);
+}
+
+constexpr zone_backing node_backing = {commit_on_node, purge_on_node, 2 * mib >> page_shift};
+
+constexpr zone node_zone(unsigned node) {
+  return {&spaces[node - 1], &node_backing, zone_kind::normal, node};
+}
+constinit zone other_zones[max_nodes - 1] = {node_zone(1), node_zone(2), node_zone(3), node_zone(4),
+                                             node_zone(5), node_zone(6), node_zone(7)};
+
+}  // namespace
+
+void start_nodes(unsigned count) {
+  const std::size_t total = region.frames.total;
+  const std::size_t each = align_down(total / count, region.alignment >> page_shift);
+  if (count == 1 || each == 0) return;
+  // Pages of all nodes are looked up in the one map, so all of it can be read from now on.
+  if (!os::make_readable(region.frames.map, align_up(total * sizeof(page), page_size))) return;
+  machine_nodes = os::possible_nodes();
+  part = each;
+  normal_zone.limit_to(part);
+  for (unsigned node = 1; node < count; node++) {
+    const std::size_t first = node * part;
+    const std::size_t frames = node + 1 < count ? part : total - first;
+    spaces[node - 1] = {frames_base + (first << page_shift), region.frames.map + first, frames, 0,
+                        page_shift};
+  }
+  region.committed.store(total << page_shift, std::memory_order_release);
+  nodes = count;
+}
+
+unsigned node_count() {
+  return nodes;
+}
+
+zone* normal_zone_of(unsigned node) {
+  return node == 0 ? &normal_zone : &other_zones[node - 1];
+}
+
+unsigned local_node() {
+  if (nodes == 1) return 0;
+  return (machine_nodes > 1 ? os::current_node() : os::current_cpu()) % nodes;
+}
+
+unsigned node_of_frame(const page* p) {
+  return std::min(static_cast<unsigned>(region.frames.number_of(p) / part), nodes - 1);
+}
+
+}  // namespace quarry

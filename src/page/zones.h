@@ -1,0 +1,50 @@
+// The zones together: which there are, which one a page or an address is of, and in what order a
+// request goes through them (kernel: zonelist).
+#pragma once
+
+#include "page/node.h"
+
+namespace quarry {
+
+// The zone that a map entry belongs to; nullptr if it is none.
+zone* zone_of(const page* p);
+
+// The map entry of the frame that an address lies in; nullptr where no zone has it.
+page* page_at_address(const void* address);
+
+// From the first request by gfp flags on, the zones keep pages ready (see zone.h).
+void keep_reserves();
+
+// Where a request may be served, in that order, and pages of each zone that are not for it: they
+// are kept for requests that can be served there alone (kernel: lowmem_reserve).
+struct zone_list {
+  static constexpr unsigned most = max_nodes + 2;
+  zone* zones[most];
+  std::size_t protect[most];
+  unsigned count;
+
+  void add(zone* z, std::size_t protected_pages = 0);
+};
+
+// From the zone that is meant, downwards; ZONE_NORMAL of that node before those of others. With
+// `may_make` it is made if it does not exist yet.
+zone_list zones_for(zone_kind highest, unsigned node, bool may_make);
+
+// Pages of `z` that are kept from requests which would rather have a page of `wanted`.
+std::size_t protection_of(const zone* z, zone_kind wanted);
+
+// All that exist, by node, from the lowest to the highest.
+zone_list all_zones();
+
+template <class visit_fn>
+void for_each_zone(visit_fn visit) {
+  const zone_list all = all_zones();
+  for (unsigned i = 0; i < all.count; i++)
+    visit(all.zones[i]);
+}
+
+// For the fork handlers.
+void acquire_zones();
+void release_zones();
+
+}  // namespace quarry

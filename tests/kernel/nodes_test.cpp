@@ -1,0 +1,110 @@
+// alloc_pages_node, on nodes that QUARRY_CONF=nodes:N makes: this program starts itself with it.
+#include <cstring>
+#include <map>
+#include <random>
+#include <set>
+
+#include "../preload/child.h"
+#include "quarry/page.h"
+#include "quarry/stats.h"
+
+using preload_test::child_result;
+using preload_test::run_in_child;
+
+namespace {
+
+child_result run_with_nodes(const char* nodes, const char* part) {
+  return run_in_child([=] {
+    const char* before = getenv("QUARRY_CONF");
+    const std::string options = std::string(before ? before : "") + ",nodes:" + nodes;
+    setenv("QUARRY_CONF", options.c_str(), 1);
+    execl("/proc/self/exe", "kernel_nodes_test", part, nullptr);
+    _exit(127);
+  });
+}
+
+TEST(Nodes, ThereIsOneUnlessMoreAreAskedFor) {
+  EXPECT_EQ(num_online_nodes(), 1);
+  EXPECT_EQ(numa_node_id(), 0);
+  struct page* page = alloc_pages_node(0, GFP_KERNEL, 1);
+  ASSERT_NE(page, nullptr);
+  EXPECT_EQ(page_to_nid(page), 0);
+  __free_pages(page, 1);
+  EXPECT_EQ(alloc_pages_node(1, GFP_KERNEL, 0), nullptr);
+}
+
+TEST(Nodes, EachHasPagesOfItsOwn) {
+  for (const char* nodes : {"2", "3", "8"}) {
+    const child_result result = run_with_nodes(nodes, nodes);
+    EXPECT_EQ(WEXITSTATUS(result.status), 42) << nodes << ": " << result.status << result.errors;
+  }
+}
+
+TEST(Nodes, AreLinesOfZoneinfoAndBuddyinfo) {
+  for (const char* part : {"--zoneinfo", "--buddyinfo"}) {
+    const child_result result = run_with_nodes("2", part);
+    EXPECT_TRUE(result.succeeded());
+    EXPECT_NE(result.errors.find("Node 0, zone   Normal"), std::string::npos) << result.errors;
+    EXPECT_NE(result.errors.find("Node 1, zone   Normal"), std::string::npos) << result.errors;
+  }
+}
+
+TEST(Nodes, ABadNumberGetsALineAndTheDefault) {
+  for (const char* bad : {"0", "9", "10", "two", "-1", ""}) {
+    const child_result result = run_with_nodes(bad, "1");
+    EXPECT_EQ(WEXITSTATUS(result.status), 42) << bad;
+    EXPECT_EQ(result.lines(), 1) << result.errors;
+    EXPECT_TRUE(result.errors.starts_with("quarry: QUARRY_CONF: bad value \"" + std::string(bad)));
+  }
+}
+
+int check_nodes(int nodes) {
+  if (num_online_nodes() != nodes || numa_node_id() < 0 || numa_node_id() >= nodes) return 1;
+  if (alloc_pages_node(nodes, GFP_KERNEL, 0)) return 2;
+  struct block {
+    int node;
+    unsigned order;
+    char mark;
+  };
+  std::map<struct page*, block> blocks;
+  std::minstd_rand random(5);
+  for (int step = 0; step < 20'000; ++step) {
+    if (random() % 2 && blocks.size() < 500) {
+      const int node = static_cast<int>(random() % static_cast<unsigned>(nodes));
+      const unsigned order = random() % 5;
+      struct page* page = alloc_pages_node(node, GFP_KERNEL, order);
+      if (!page || page_to_nid(page) != node || page_count(page) != 1) return 3;
+      if (virt_to_page(page_address(page)) != page || page_zone(page) != ZONE_NORMAL) return 4;
+      memset(page_address(page), step, PAGE_SIZE << order);
+      blocks[page] = {node, order, static_cast<char>(step)};
+    } else if (!blocks.empty()) {
+      const auto at = std::next(blocks.begin(), static_cast<long>(random() % blocks.size()));
+      const auto [page, b] = *at;
+      const char* memory = static_cast<char*>(page_address(page));
+      if (memory[0] != b.mark || memory[(PAGE_SIZE << b.order) - 1] != b.mark) return 5;
+      if (random() % 2) {
+        __free_pages(page, b.order);
+      } else {
+        free(page_address(page));
+      }
+      blocks.erase(at);
+    }
+  }
+  for (const auto& [page, b] : blocks)
+    put_page(page);
+  struct page* here = alloc_pages_node(-1, GFP_ATOMIC, 0);
+  if (here) put_page(here);
+  for (size_t size = 1; size < 10'000'000; size *= 3)
+    free(malloc(size));
+  return 42;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && !strcmp(argv[1], "--zoneinfo")) return quarry_zoneinfo(STDERR_FILENO), 0;
+  if (argc == 2 && !strcmp(argv[1], "--buddyinfo")) return quarry_buddyinfo(STDERR_FILENO), 0;
+  if (argc == 2 && atoi(argv[1]) > 0) return check_nodes(atoi(argv[1]));
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
