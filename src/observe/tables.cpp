@@ -110,7 +110,8 @@ void print_vmallocinfo(int fd) {
     text line;
     line.address(block.begin) << '-';
     (line.address(block.begin + size) << ' ').decimal(size, 7);
-    line << " pages=" << u64{block.bytes >> page_shift} << " vmalloc\n";
+    line << " pages=" << u64{block.bytes >> page_shift};
+    line << (block.is_mapping ? " vmap\n" : " vmalloc\n");
     os::write_all(fd, line.view());
   }
 }

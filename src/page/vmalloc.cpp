@@ -52,6 +52,7 @@ page* reserve_slot(std::size_t bytes) {
       block->kind = page_kind::vm_area;
       block->order = static_cast<u8>(order);
       block->words[committed_word] = 0;
+      block->count = 0;
       in_use.blocks++;
       return block;
     }
@@ -212,11 +213,14 @@ bool vm_find_block(std::size_t from, vm_place* found) {
   os::lock_guard guard(vm_lock);
   for (std::size_t unit = from; unit < region.vm_units.mapped;) {
     const page* head = region.vm_units.page_at(unit);
-    const bool is_head = head->kind == page_kind::vm_area || head->kind == page_kind::free_block;
+    const bool is_mapping = head->kind == page_kind::vm_map;
+    const bool is_block = head->kind == page_kind::vm_area;
+    const bool is_head = is_mapping || is_block || head->kind == page_kind::free_block;
     const std::size_t next = unit + (is_head ? std::size_t{1} << head->order : 1);
+    const std::size_t bytes = is_mapping ? std::size_t{head->count} << page_shift : vm_size(head);
     // One without bytes is being made or freed.
-    if (head->kind == page_kind::vm_area && vm_size(head)) {
-      *found = {region.vm_units.address_of(head), vm_size(head), next};
+    if ((is_mapping || is_block) && bytes) {
+      *found = {region.vm_units.address_of(head), bytes, next, is_mapping};
       return true;
     }
     unit = next;

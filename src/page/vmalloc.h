@@ -46,12 +46,14 @@ struct vm_figures {
 };
 vm_figures vm_in_use();
 
-// The first block in unit `from` of the area or behind it, and the unit behind its slot, where the
-// next may be. False where there is none.
+// The first block or slot of mappings in unit `from` of the area or behind it, and the unit behind
+// its slot, where the next may be. False where there is none. For tables: mappings that are being
+// made may be missing.
 struct vm_place {
   const char* begin;
   std::size_t bytes;
   std::size_t next;
+  bool is_mapping;
 };
 bool vm_find_block(std::size_t from, vm_place* found);
 

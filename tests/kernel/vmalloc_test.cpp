@@ -1,4 +1,5 @@
 // Large blocks through quarry/vmalloc.h.
+#include <quarry/page.h>
 #include <quarry/stats.h>
 #include <quarry/vmalloc.h>
 #include <sys/mman.h>
@@ -166,6 +167,7 @@ TEST(Vmalloc, AWrongPointerEndsTheProcessWithALine) {
 struct info_line {
   std::uintptr_t begin, end;
   std::size_t size, pages;
+  std::string kind;
 };
 
 std::vector<info_line> read_vmallocinfo() {
@@ -173,14 +175,14 @@ std::vector<info_line> read_vmallocinfo() {
   quarry_vmallocinfo(fileno(file));
   rewind(file);
   std::vector<info_line> lines;
-  const std::regex layout("0x([0-9a-f]+)-0x([0-9a-f]+) +([0-9]+) pages=([0-9]+) vmalloc\n");
+  const std::regex layout("0x([0-9a-f]+)-0x([0-9a-f]+) +([0-9]+) pages=([0-9]+) (vmalloc|vmap)\n");
   char text[200];
   while (fgets(text, sizeof text, file)) {
     std::cmatch m;
     EXPECT_TRUE(std::regex_match(text, m, layout)) << text;
-    if (m.size() != 5) continue;
+    if (m.size() != 6) continue;
     lines.push_back({std::stoul(m[1], nullptr, 16), std::stoul(m[2], nullptr, 16), std::stoul(m[3]),
-                     std::stoul(m[4])});
+                     std::stoul(m[4]), m[5]});
   }
   fclose(file);
   return lines;
@@ -204,10 +206,28 @@ TEST(Vmallocinfo, HasALinePerBlockByAddressWithItsGuardPage) {
     EXPECT_EQ(line->pages, (sizes[i] + page - 1) / page);
     EXPECT_EQ(line->size, (line->pages + 1) * page);
     EXPECT_EQ(line->end - line->begin, line->size);
+    EXPECT_EQ(line->kind, "vmalloc");
   }
   for (void* block : blocks)
     vfree(block);
   EXPECT_EQ(read_vmallocinfo().size(), before.size());
+}
+
+TEST(Vmallocinfo, ShowsWhatVmapHasMapped) {
+  struct page* one = alloc_page(GFP_HIGHUSER);
+  if (!one) GTEST_SKIP() << "needs memfd_create(2)";
+  struct page* same[3] = {one, one, one};
+  void* mapped = vmap(same, 3, VM_MAP, PAGE_KERNEL);
+  ASSERT_NE(mapped, nullptr);
+  const auto lines = read_vmallocinfo();
+  const auto line = std::find_if(lines.begin(), lines.end(), [=](const auto& l) {
+    return l.begin == reinterpret_cast<std::uintptr_t>(mapped);
+  });
+  ASSERT_NE(line, lines.end());
+  EXPECT_EQ(line->kind, "vmap");
+  EXPECT_EQ(line->pages, 3u);
+  vunmap(mapped);
+  __free_page(one);
 }
 
 }  // namespace
