@@ -1,8 +1,10 @@
 // A mutual exclusion lock of four bytes: spins a little, then sleeps in the kernel (futex(2);
-// the three states are those of Drepper, "Futexes Are Tricky", mutex2). All-zero is unlocked.
+// unlocked, locked and contended are the states of Drepper, "Futexes Are Tricky", mutex2; a lock
+// held briefly is waited for without sleeping). All-zero is unlocked.
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
-//   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc -> zone
+//   start-up -> reclaim -> cache numbers -> per-CPU area (by CPU number) -> cache (by index)
+//   -> vmalloc -> zone
 //
 // fork: the prepare handler takes every lock in that order and then declares itself the owner of
 // them all, so that another library's handler that allocates after ours does not deadlock:
@@ -56,6 +58,15 @@ class QUARRY_CAPABILITY("lock") lock {
     if (state_.exchange(unlocked, std::memory_order_release) == contended) wake();
   }
 
+  // For callers that must not make a system call: gives up after a little spinning, and while it
+  // is held so, others do not sleep on it, so that nobody needs to be woken. To be held for a
+  // bounded time only; whoever has it may take no other lock but in this way.
+  bool acquire_briefly() QUARRY_TRY_ACQUIRE(true) QUARRY_NO_ANALYSIS;
+  void release_briefly() QUARRY_RELEASE() QUARRY_NO_ANALYSIS {
+    // Pairs with the acquire of the next owner.
+    state_.store(unlocked, std::memory_order_release);
+  }
+
   // Unlocks whoever held it: for a fork child, where the owner does not exist.
   void reset() { state_.store(unlocked, std::memory_order_relaxed); }
 
@@ -65,7 +76,7 @@ class QUARRY_CAPABILITY("lock") lock {
   static void end_fork() { fork_owner_.store(0, std::memory_order_relaxed); }
 
  private:
-  enum : u32 { unlocked, locked, contended };
+  enum : u32 { unlocked, locked, contended, held_briefly };
 
   static bool is_fork_owner() {
     return fork_owner_.load(std::memory_order_relaxed) == this_thread();
