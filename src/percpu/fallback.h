@@ -36,4 +36,23 @@ inline unsigned push_batch(unsigned index, void* const* objects, unsigned count)
   return added;
 }
 
+// One object without a system call and without waiting: nothing where the lock is not to be had.
+inline void* pop_briefly(unsigned index) {
+  area* a = area_of(current());
+  if (!a->control.lock.acquire_briefly()) return nullptr;
+  header* h = fields_of(a, index);
+  void* object = h->top != h->bottom ? slots_of(a)[h->top--] : nullptr;
+  a->control.lock.release_briefly();
+  return object;
+}
+inline bool push_briefly(unsigned index, void* object) {
+  area* a = area_of(current());
+  if (!a->control.lock.acquire_briefly()) return false;
+  header* h = fields_of(a, index);
+  const bool has_room = h->top < h->end;
+  if (has_room) slots_of(a)[++h->top] = object;
+  a->control.lock.release_briefly();
+  return has_room;
+}
+
 }  // namespace quarry::percpu::locked
