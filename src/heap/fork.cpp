@@ -5,16 +5,16 @@
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
 #include "page/zone.h"
-#include "slab/cache.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
 
 void prepare_fork() QUARRY_NO_ANALYSIS {
   start();
   acquire_reclaim();
+  acquire_cache_numbers();
   percpu::acquire_all();
-  for (unsigned c = 1; c < class_count; c++)
-    general_caches[c].acquire();
+  acquire_caches();
   acquire_vmalloc();
   normal_zone.acquire();
   os::lock::begin_fork();
@@ -25,8 +25,7 @@ namespace {
 void release_common() QUARRY_NO_ANALYSIS {
   normal_zone.release();
   release_vmalloc();
-  for (unsigned c = class_count - 1; c >= 1; c--)
-    general_caches[c].release();
+  release_caches();
 }
 
 }  // namespace
@@ -35,6 +34,7 @@ void after_fork_in_parent() QUARRY_NO_ANALYSIS {
   os::lock::end_fork();
   release_common();
   percpu::release_all();
+  release_cache_numbers();
   release_reclaim();
 }
 
@@ -42,6 +42,7 @@ void after_fork_in_child() QUARRY_NO_ANALYSIS {
   os::lock::end_fork();
   release_common();
   percpu::release_all_in_child();
+  release_cache_numbers();
   release_reclaim_in_child();
 }
 

@@ -5,7 +5,7 @@
 #include "os/options.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
-#include "slab/cache.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
 

@@ -5,24 +5,24 @@
 #include "heap/heap.h"
 #include "page/page_alloc.h"
 #include "page/vmalloc.h"
-#include "slab/cache.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
 
 namespace {
 
-void add_caches(heap_figures* f) {
-  for (unsigned c = 1; c < class_count; c++) {
-    const cache_figures cache = general_caches[c].figures();
-    const slab_shape& shape = general_caches[c].shape();
-    const std::size_t out = cache.objects_out;
-    // Arrays change while we look: never count more in them than is out of the slabs.
-    const std::size_t cached = std::min(out, cache.shared_objects + percpu::figures_of(c).objects);
-    f->small_in_use += (out - cached) * shape.object_size;
-    f->small_cached += cached * shape.object_size;
-    f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;
-    f->slab_pages += (cache.slabs * shape.pages) << page_shift;
-  }
+void add_cache(kmem_cache* c, void* figures) {
+  auto* f = static_cast<heap_figures*>(figures);
+  const cache_figures cache = c->figures();
+  const slab_shape& shape = c->shape();
+  const std::size_t out = cache.objects_out;
+  // Arrays change while we look: never count more in them than is out of the slabs.
+  const std::size_t in_arrays = cache.shared_objects + percpu::figures_of(c->number()).objects;
+  const std::size_t cached = std::min(out, in_arrays);
+  f->small_in_use += (out - cached) * shape.object_size;
+  f->small_cached += cached * shape.object_size;
+  f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;
+  f->slab_pages += (cache.slabs * shape.pages) << page_shift;
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ void add_caches(heap_figures* f) {
 heap_figures take_figures() {
   heap_figures f{};
   if (!start()) return f;
-  add_caches(&f);
+  for_each_cache(add_cache, &f);
   const zone_figures zone = normal_zone.figures();
   const std::size_t listed = listed_pages();
   f.committed = zone.committed_pages << page_shift;

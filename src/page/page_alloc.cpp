@@ -78,11 +78,16 @@ void start_page_lists() {
   }
 }
 
+page* pop_listed(unsigned order, bool briefly) {
+  void* block = briefly ? percpu::pop_briefly(index_of(order)) : percpu::pop(index_of(order));
+  return block ? region.frames.page_of(block) : nullptr;
+}
+
 page* alloc_pages(unsigned order) {
   bool clean;
   if (order > max_listed_order)
     return alloc_run(std::size_t{1} << order, std::size_t{1} << order, &clean);
-  if (void* block = percpu::pop(index_of(order))) return region.frames.page_of(block);
+  if (page* head = pop_listed(order, false)) return head;
   return alloc_slow(order);
 }
 

@@ -16,6 +16,10 @@ void start_page_lists();
 page* alloc_pages(unsigned order);
 void free_pages(page* head, unsigned order);
 
+// A part of alloc_pages, for orders up to max_listed_order: a block from this CPU's list, without a
+// system call and without waiting if `briefly`.
+page* pop_listed(unsigned order, bool briefly);
+
 // A run of any number of pages. alignment is in pages, a power of two. nullptr when memory has
 // ended.
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean);
