@@ -38,6 +38,7 @@ void kmem_cache::create(unsigned number, std::size_t object_size, void** shared)
   layout_.size = layout_.red_end = layout_.slot_size = static_cast<u32>(object_size);
   number_ = static_cast<u16>(number);
   class_byte_ = number;
+  alignment_pages_ = 1;
   set_sizes(object_size);
   os::lock_guard guard(lock_);
   shared_ = shared;

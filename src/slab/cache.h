@@ -243,7 +243,7 @@ class alignas(cache_line) kmem_cache {
   object_fn ctor_ = nullptr;
   object_fn dtor_ = nullptr;
   object_layout layout_{};
-  u32 alignment_pages_ = 1;  // of slabs
+  u32 alignment_pages_ = 0;  // of slabs; all-zero until then, to take no room in the file
 
   os::lock lock_;
   u16 shared_count_ QUARRY_GUARDED_BY(lock_) = 0;
