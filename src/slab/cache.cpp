@@ -227,7 +227,7 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
     page* slab = slab_of(objects[i], shape);
     const u32 number = number_at(shape, static_cast<u32>(offset_of(objects[i])) & shape.mask);
     if (number >= shape.objects) break;
-    u64* word = &slab->words[number / 64];
+    u64* word = static_cast<u64*>(slab->words) + number / 64;
     if (word != open.word) {
       if (slab->kind != page_kind::slab || slab->tag != number_) break;
       if (open.word) store(open);

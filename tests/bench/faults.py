@@ -12,7 +12,7 @@ BUILD = pathlib.Path(os.environ["QUARRY_BUILD"])
 
 
 def declared(operations):
-    return types.SimpleNamespace(name="replace", program=BUILD / "tests/bench/bench_workload",
+    return types.SimpleNamespace(name="replace", curve=False, program=BUILD / "tests/bench/bench_workload",
                                  arguments=["--operations", str(operations)], quick=[])
 
 

@@ -120,7 +120,7 @@ TEST_P(Slab, KnowsEveryAddressInIt) {
   s.take(s.shape.objects);
   // Every third object is free, the others are in use.
   for (unsigned i = 0; i < s.shape.objects; i += 3)
-    s.head->words[i / 64] |= u64{1} << (i % 64);
+    static_cast<u64*>(s.head->words)[i / 64] |= u64{1} << (i % 64);
   for (std::size_t offset = 0; offset < s.size(); offset++) {
     const std::size_t number = offset / object_size;
     object_error expected = object_error::none;
@@ -178,7 +178,7 @@ TEST_P(Slab, ItsIndexAgreesWithAModelOverRandomRequests) {
       const unsigned number = random() % s.shape.objects;
       ASSERT_EQ(s.error_at(std::size_t{number} * s.shape.object_size),
                 in_use[number] ? object_error::none : object_error::is_free);
-      s.head->words[number / 64] |= u64{1} << (number % 64);
+      static_cast<u64*>(s.head->words)[number / 64] |= u64{1} << (number % 64);
       in_use[number] = false;
     }
     ASSERT_EQ(s.free_objects(), std::count(in_use.begin(), in_use.end(), false));
