@@ -6,9 +6,10 @@
 extern "C" {
 #endif
 
-/* The slab caches that have slabs, in the layout of /proc/slabinfo (version 2.1), to a file
-   descriptor. Sizes in bytes, counts in objects, pages or slabs as the header line names them.
-   Allocates nothing; any thread, at any time but from a signal handler. Write errors are ignored.
+/* The slab caches in the layout of /proc/slabinfo (version 2.1), to a file descriptor: the general
+   ones that have slabs, size-N, and the program's own. Sizes in bytes, counts in objects, pages or
+   slabs as the header line names them. Allocates nothing; any thread, at any time but from a signal
+   handler. Write errors are ignored.
  */
 void quarry_slabinfo(int fd);
 
@@ -23,6 +24,13 @@ void quarry_vmallocinfo(int fd);
 /* Free pages, watermarks and sizes of each node and zone, in pages, in the layout of /proc/zoneinfo
    (Linux 2.6). A zone that was not used yet is not there. As quarry_slabinfo. */
 void quarry_zoneinfo(int fd);
+
+/* Sets a cache's tunables as writing to /proc/slabinfo does: a per-CPU array holds at most `limit`
+   objects (up to 1023; it grows to that with use), `batchcount` of them move at a time (1 to
+   `limit`), and the shared array holds `shared` batches. All caches of that name, the program's or
+   general ones ("size-64"). 0, or -1 with EINVAL (no such cache, one whose flags rule out arrays,
+   or no such limits) or ENOMEM. May wait. */
+int quarry_slab_tune(const char* name, unsigned limit, unsigned batchcount, unsigned shared);
 
 /* The options that the environment variable QUARRY_CONF takes: name, values (the default first) and
    meaning, a line each. */

@@ -7,7 +7,7 @@
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
 #include "page/zones.h"
-#include "slab/cache.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
 
@@ -15,9 +15,9 @@ void prepare_fork() QUARRY_NO_ANALYSIS {
   start();
   mempool::acquire_all();
   acquire_reclaim();
+  acquire_cache_numbers();
   percpu::acquire_all();
-  for (unsigned c = 1; c < class_count; c++)
-    general_caches[c].acquire();
+  acquire_caches();
   acquire_vmalloc();
   acquire_zones();
   os::lock::begin_fork();
@@ -28,8 +28,7 @@ namespace {
 void release_common() QUARRY_NO_ANALYSIS {
   release_zones();
   release_vmalloc();
-  for (unsigned c = class_count - 1; c >= 1; c--)
-    general_caches[c].release();
+  release_caches();
 }
 
 }  // namespace
@@ -38,6 +37,7 @@ void after_fork_in_parent() QUARRY_NO_ANALYSIS {
   os::lock::end_fork();
   release_common();
   percpu::release_all();
+  release_cache_numbers();
   release_reclaim();
   mempool::release_all();
 }
@@ -46,6 +46,7 @@ void after_fork_in_child() QUARRY_NO_ANALYSIS {
   os::lock::end_fork();
   release_common();
   percpu::release_all_in_child();
+  release_cache_numbers();
   release_reclaim_in_child();
   mempool::release_all_in_child();
   close_highmem_in_child();

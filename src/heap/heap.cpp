@@ -8,7 +8,7 @@
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
-#include "slab/cache.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
 
@@ -166,6 +166,12 @@ void* reallocate_object(void* block, unsigned size_class, std::size_t size) {
   return move_block(block, old_size, size);
 }
 
+// An object of a dedicated cache stays one while the size fits.
+void* reallocate_dedicated(void* block, std::size_t size) {
+  const std::size_t old_size = cache_of(block)->check(block, "realloc");
+  return size <= old_size ? block : move_block(block, old_size, size);
+}
+
 }  // namespace
 
 void* allocate_slow(std::size_t size) {
@@ -208,7 +214,11 @@ void* allocate_aligned(std::size_t alignment, std::size_t size) {
 void release_slow(void* block, const char* call) {
   if (!block) return;
   if (const unsigned size_class = class_at(block)) {
-    if (!percpu::push(size_class, block)) general_caches[size_class].free(block);
+    if (size_class >= shared_byte) {
+      free_object(cache_of(block), block, call, __builtin_return_address(0));
+    } else if (!percpu::push(size_class, block)) {
+      general_caches[size_class].free(block);
+    }
     return;
   }
   if (page* head = block_at(block)) return put_block(head, call);
@@ -219,7 +229,8 @@ void release_slow(void* block, const char* call) {
 
 void* reallocate(void* block, std::size_t size) {
   if (const unsigned size_class = class_at(block)) {
-    return reallocate_object(block, size_class, size);
+    return size_class >= shared_byte ? reallocate_dedicated(block, size)
+                                     : reallocate_object(block, size_class, size);
   }
   if (const page* head = block_at(block)) return move_block(block, page_size << head->order, size);
   const large_block large = find_large(block, "realloc");
@@ -228,9 +239,7 @@ void* reallocate(void* block, std::size_t size) {
 }
 
 std::size_t usable_size(const void* block, const char* call) {
-  if (const unsigned size_class = class_at(block)) {
-    return general_caches[size_class].check(block, call);
-  }
+  if (kmem_cache* cache = cache_of(block)) return cache->check(block, call);
   if (const page* head = block_at(block)) return page_size << head->order;
   return find_large(block, call).size;
 }

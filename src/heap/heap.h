@@ -44,20 +44,28 @@ QUARRY_ALWAYS_INLINE void* allocate(std::size_t size) {
   return allocate_slow(size);
 }
 
-void release_slow(void* block, const char* call);
-
-// Takes a block back; nullptr is none. Dies on anything else that is not a block in use, at once or
-// when the batch that it is in is flushed; `call` names the caller in that message.
-QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
+// Puts a small block on this CPU's array; false where it is no small block or there is no room.
+QUARRY_ALWAYS_INLINE bool try_release(void* block) {
 #if QUARRY_HAS_SEQUENCES
   const std::size_t offset = reinterpret_cast<uptr>(block) - reinterpret_cast<uptr>(frames_base);
   if (offset < free_limit) [[likely]] {
     // Class 0, which is no class, has an array that is always full.
     const unsigned size_class = class_map[offset >> page_shift];
-    if (percpu::sequence::push(size_class, block)) [[likely]]
-      return;
+    return percpu::sequence::push(size_class, block);
   }
+#else
+  (void)block;
 #endif
+  return false;
+}
+
+void release_slow(void* block, const char* call);
+
+// Takes a block back; nullptr is none. Dies on anything else that is not a block in use, at once or
+// when the batch that it is in is flushed; `call` names the caller in that message.
+QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
+  if (try_release(block)) [[likely]]
+    return;
   release_slow(block, call);
 }
 

@@ -6,24 +6,24 @@
 #include "page/node.h"
 #include "page/page_alloc.h"
 #include "page/vmalloc.h"
-#include "slab/cache.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
 
 namespace {
 
-void add_caches(heap_figures* f) {
-  for (unsigned c = 1; c < class_count; c++) {
-    const cache_figures cache = general_caches[c].figures();
-    const slab_shape& shape = general_caches[c].shape();
-    const std::size_t out = cache.objects_out;
-    // Arrays change while we look: never count more in them than is out of the slabs.
-    const std::size_t cached = std::min(out, cache.shared_objects + percpu::figures_of(c).objects);
-    f->small_in_use += (out - cached) * shape.object_size;
-    f->small_cached += cached * shape.object_size;
-    f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;
-    f->slab_pages += (cache.slabs * shape.pages) << page_shift;
-  }
+void add_cache(kmem_cache* c, void* figures) {
+  auto* f = static_cast<heap_figures*>(figures);
+  const cache_figures cache = c->figures();
+  const slab_shape& shape = c->shape();
+  const std::size_t out = cache.objects_out;
+  // Arrays change while we look: never count more in them than is out of the slabs.
+  const std::size_t in_arrays = cache.shared_objects + percpu::figures_of(c->number()).objects;
+  const std::size_t cached = std::min(out, in_arrays);
+  f->small_in_use += (out - cached) * shape.object_size;
+  f->small_cached += cached * shape.object_size;
+  f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;
+  f->slab_pages += (cache.slabs * shape.pages) << page_shift;
 }
 
 }  // namespace
@@ -31,7 +31,7 @@ void add_caches(heap_figures* f) {
 heap_figures take_figures() {
   heap_figures f{};
   if (!start()) return f;
-  add_caches(&f);
+  for_each_cache(add_cache, &f);
   zone_figures zone{};
   for (unsigned node = 0; node < node_count(); node++) {
     const zone_figures part = normal_zone_of(node)->figures();

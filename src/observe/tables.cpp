@@ -6,31 +6,33 @@
 #include "os/file.h"
 #include "page/vmalloc.h"
 #include "page/zones.h"
-#include "slab/cache.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
 
 namespace {
 
-void print_cache(int fd, unsigned c) {
-  const cache_figures cache = general_caches[c].figures();
-  if (cache.slabs == 0) return;
-  const slab_shape& shape = general_caches[c].shape();
-  const percpu::array_figures arrays = percpu::figures_of(c);
-  const std::size_t cached = cache.shared_objects + arrays.objects;
+// The general caches are too many to list those without slabs.
+void describe_cache(kmem_cache* c, void* text_of_line) {
+  const cache_figures cache = c->figures();
+  if (cache.slabs == 0 && !c->is_dedicated()) return;
+  const slab_shape& shape = c->shape();
+  const cache_tunables tunables = c->tunables();
+  const std::size_t cached = cache.shared_objects + percpu::figures_of(c->number()).objects;
   const std::size_t active = cache.objects_out > cached ? cache.objects_out - cached : 0;
-  text name, line;
-  name << "size-" << u64{shape.object_size};
+  text& line = *static_cast<text*>(text_of_line);
+  text name;
+  name << *c;
+  const auto column = [&](u64 n, unsigned width) { (line << ' ').decimal(n, width); };
   line.padded(name.view(), 17);
-  line.decimal(active, 7).decimal(cache.slabs * shape.objects, 7);
-  line.decimal(shape.object_size, 7).decimal(shape.objects, 5).decimal(shape.pages, 5);
+  column(active, 6), column(cache.slabs * shape.objects, 6);
+  column(shape.object_size, 6), column(shape.objects, 4), column(shape.pages, 4);
   line << " : tunables";
-  line.decimal(percpu::limit_of(c), 5).decimal(general_caches[c].batchcount(), 5);
-  line.decimal(general_caches[c].shared_limit(), 5);
+  column(tunables.limit, 4), column(tunables.batchcount, 4), column(tunables.shared, 4);
   line << " : slabdata";
-  line.decimal(cache.slabs - cache.empty_slabs, 7).decimal(cache.slabs, 7);
-  line.decimal(cache.shared_objects, 5) << '\n';
-  os::write_all(fd, line.view());
+  column(cache.slabs - cache.empty_slabs, 6), column(cache.slabs, 6);
+  column(cache.shared_objects, 6);
+  line << '\n';
 }
 
 // As the kernel's printf("Node %d, zone %8s") has it.
@@ -79,8 +81,11 @@ void print_slabinfo(int fd) {
                 "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>"
                 " : tunables <limit> <batchcount> <sharedfactor>"
                 " : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
-  for (unsigned c = 1; c < class_count; c++)
-    print_cache(fd, c);
+  for (unsigned i = 0; i < cache_positions(); i++) {
+    text line;
+    visit_cache(i, describe_cache, &line);
+    os::write_all(fd, line.view());
+  }
 }
 
 void print_buddyinfo(int fd) {

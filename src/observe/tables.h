@@ -4,7 +4,7 @@
 
 namespace quarry {
 
-// slabinfo(5), version 2.1: a line per cache that has or had a slab.
+// slabinfo(5), version 2.1: a line per general cache that has a slab, and per dedicated cache.
 void print_slabinfo(int fd);
 
 // /proc/buddyinfo: free blocks of each order, a line per zone.

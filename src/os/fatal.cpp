@@ -31,8 +31,12 @@ void die(const char* call, const void* address, const char* reason, const void* 
   line << "quarry: " << call << '(';
   line.address(address) << "): " << reason;
   if (other) (line << ' ').address(other);
-  line << '\n';
-  write_all(2, line.view());
+  die(&line);
+}
+
+void die(text* line) {
+  *line << '\n';
+  write_all(2, line->view());
   raise_abort();
 }
 

@@ -4,8 +4,9 @@
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
 //   start-up -> pool list -> pool (nothing is taken under it)
-//   start-up -> reclaim -> per-CPU area (by CPU number) -> cache (by index) -> vmalloc
-//   -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap -> zone (DMA, HIGHMEM, NORMAL)
+//   start-up -> reclaim -> cache numbers -> per-CPU area (by CPU number) -> cache (by index)
+//   -> vmalloc -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap
+//   -> zone (DMA, HIGHMEM, NORMAL)
 //
 // fork: the prepare handler takes every lock in that order and then declares itself the owner of
 // them all, so that another library's handler that allocates after ours does not deadlock:

@@ -4,6 +4,11 @@
 //   header[256]   one word per index: where the array's top and end are
 //   control       the area's lock and its free slot ranges
 //   slots         ranges of pointers, handed to the headers as their arrays grow
+//   header[4096]  the same for caches that come and go; at the end, so that a program without such
+//                 caches has headers, control and first slots in one page
+//
+// An index is the place of its header in the area, in words: below index_count in the first part,
+// from first_dynamic_index on in the last.
 //
 // A range begins with a slot that is always null, so a pop that finds null has found the bottom and
 // needs no second bound. An all-zero header has its top at slot 0 (header 0, never used, so null)
@@ -31,6 +36,7 @@
 namespace quarry::percpu {
 
 inline constexpr unsigned index_count = 256;
+inline constexpr unsigned dynamic_count = 4096;
 inline constexpr unsigned area_shift = 19;
 inline constexpr std::size_t area_size = std::size_t{1} << area_shift;
 
@@ -60,9 +66,16 @@ struct area {
   struct control control;
 };
 
+// The area's last bytes.
+struct area_end {
+  u16 seen_top[dynamic_count];  // as control's
+  std::atomic<u64> headers[dynamic_count];
+};
+
 inline constexpr unsigned first_slot = (sizeof(area) + sizeof(void*) - 1) / sizeof(void*);
-inline constexpr unsigned slot_count = area_size / sizeof(void*);
-static_assert(slot_count - 1 <= UINT16_MAX);
+inline constexpr unsigned slot_count = (area_size - sizeof(area_end)) / sizeof(void*);
+inline constexpr unsigned first_dynamic_index = area_size / sizeof(void*) - dynamic_count;
+static_assert(first_dynamic_index + dynamic_count - 1 <= UINT16_MAX);
 
 // Written once at start-up, before the first array exists. The three that every operation reads
 // stand by themselves: a field of a struct costs an instruction to address.
@@ -76,8 +89,16 @@ QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
   return reinterpret_cast<area*>(area_base + (std::size_t{cpu} << area_shift));
 }
 
+inline std::atomic<u64>* header_of(area* a, unsigned index) {
+  return reinterpret_cast<std::atomic<u64>*>(a) + index;
+}
+
 inline header* fields_of(area* a, unsigned index) {
-  return reinterpret_cast<header*>(&a->headers[index]);
+  return reinterpret_cast<header*>(header_of(a, index));
+}
+
+inline area_end* end_of(area* a) {
+  return reinterpret_cast<area_end*>(reinterpret_cast<char*>(a) + area_size) - 1;
 }
 
 QUARRY_ALWAYS_INLINE void** slots_of(area* a) {

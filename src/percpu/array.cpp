@@ -21,13 +21,28 @@ namespace {
 // without them every call would take the slow path.
 constexpr u64 byte_budget = 8 * mib;
 
-// Written by declare(), before the index is used.
+// Written by declare(): before the index is used, and again when its limits change.
 struct description {
   u32 bytes;
   u16 batch;
   u16 limit;
 };
-constinit description descriptions[index_count]{};
+constinit std::atomic<u64> descriptions[index_count + dynamic_count]{};
+
+// One more than the highest dynamic index that was ever declared, counted from the first.
+constinit std::atomic<unsigned> dynamic_seen{0};
+
+std::atomic<u64>& description_of(unsigned index) {
+  return descriptions[index < index_count ? index : index - first_dynamic_index + index_count];
+}
+description describe(unsigned index) {
+  return std::bit_cast<description>(description_of(index).load(std::memory_order_relaxed));
+}
+
+u16& seen_top(area* a, unsigned index) QUARRY_REQUIRES(a->control.lock) {
+  return index < index_count ? a->control.seen_top[index]
+                             : end_of(a)->seen_top[index - first_dynamic_index];
+}
 
 // One more than the highest CPU that ever had an array.
 constinit std::atomic<unsigned> cpus_seen{0};
@@ -65,8 +80,9 @@ bool is_eager(const description& d, header h) {
   return d.bytes <= large_object && capacity_of(h) < 2u * d.batch;
 }
 
+// Not above the limit; what the array has already is not taken from it here.
 unsigned larger_capacity(const description& d, header h) {
-  return std::min<unsigned>(d.limit, 2 * capacity_of(h) + 1);
+  return std::max(capacity_of(h), std::min<unsigned>(d.limit, 2 * capacity_of(h) + 1));
 }
 
 // The more bytes the array is to gain, the more misses it takes.
@@ -78,31 +94,53 @@ unsigned misses_to_grow(const description& d, header h) {
   return std::clamp<unsigned>(gain / bytes_per_miss, 1, UINT8_MAX);
 }
 
+// So many that note_miss() counted, and nobody else made the array grow.
+constexpr unsigned misses_to_insist = 64;
+
 void count_miss(const description& d, header* h, miss side) {
   const bool counts = is_eager(d, *h) || h->last != static_cast<u8>(side);
   if (counts && h->misses < UINT8_MAX) h->misses++;
   h->last = static_cast<u8>(side);
 }
 
-// The first slot of a free range, 0 if the area has no room for one.
-unsigned take_range(area* a, unsigned order) QUARRY_REQUIRES(a->control.lock) {
-  if (unsigned slot = a->control.free_ranges[order]) {
+void list_range(area* a, unsigned slot, unsigned order) QUARRY_REQUIRES(a->control.lock) {
+  slots_of(a)[slot] = reinterpret_cast<void*>(static_cast<uptr>(a->control.free_ranges[order]));
+  a->control.free_ranges[order] = static_cast<u16>(slot);
+}
+
+// The first slot of a range that was given back, 0 if there is none of that order.
+unsigned take_listed_range(area* a, unsigned order) QUARRY_REQUIRES(a->control.lock) {
+  const unsigned slot = a->control.free_ranges[order];
+  if (slot) {
     a->control.free_ranges[order] = static_cast<u16>(reinterpret_cast<uptr>(slots_of(a)[slot]));
     slots_of(a)[slot] = nullptr;
-    return slot;
   }
-  if (!a->control.next_slot) a->control.next_slot = first_slot;
-  if (a->control.next_slot + (1u << order) > slot_count) return 0;
-  const unsigned slot = a->control.next_slot;
-  a->control.next_slot += 1u << order;
   return slot;
 }
 
+// The first slot of a free range, 0 if the area has no room for one: of the same size, else from
+// what was never used, else the beginning of a larger one.
+unsigned take_range(area* a, unsigned order) QUARRY_REQUIRES(a->control.lock) {
+  if (unsigned slot = take_listed_range(a, order)) return slot;
+  if (!a->control.next_slot) a->control.next_slot = first_slot;
+  if (a->control.next_slot + (1u << order) <= slot_count) {
+    const unsigned slot = a->control.next_slot;
+    a->control.next_slot += 1u << order;
+    return slot;
+  }
+  for (unsigned larger = order + 1; larger <= max_range_order; larger++) {
+    const unsigned slot = take_listed_range(a, larger);
+    if (!slot) continue;
+    while (larger-- > order)
+      list_range(a, slot + (1u << larger), larger);
+    return slot;
+  }
+  return 0;
+}
+
 void give_range(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
-  a->control.cached_limit -= u64{descriptions[index].bytes} * capacity_of(h);
-  const unsigned order = order_of(h);
-  slots_of(a)[h.bottom] = reinterpret_cast<void*>(static_cast<uptr>(a->control.free_ranges[order]));
-  a->control.free_ranges[order] = h.bottom;
+  a->control.cached_limit -= u64{describe(index).bytes} * capacity_of(h);
+  list_range(a, h.bottom, order_of(h));
 }
 
 void note_cpu(unsigned cpu) {
@@ -126,7 +164,7 @@ bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
   if (use_sequences && word != 0) return sequence::take_header(cpu, index, word);
 #endif
   (void)cpu;
-  a->headers[index].store(0, std::memory_order_relaxed);
+  header_of(a, index)->store(0, std::memory_order_relaxed);
   return true;
 }
 
@@ -141,7 +179,7 @@ void publish_header(area* a, unsigned index, header h) {
   }
   const u16 end = h.end;
   h.end = 0;
-  a->headers[index].store(pack(h), std::memory_order_release);
+  header_of(a, index)->store(pack(h), std::memory_order_release);
   if (!os::restart_sequences()) return;
   std::atomic_ref(fields_of(a, index)->end).store(end, std::memory_order_release);
 }
@@ -152,7 +190,7 @@ bool can_restart() {
 }
 
 bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
-  const description& d = descriptions[index];
+  const description d = describe(index);
   if (h.misses < misses_to_grow(d, h)) return false;
   if (h.end == 0 && d.bytes <= large_object) return true;
   if (h.end == 0) return a->control.cached_limit + d.bytes <= byte_budget / 2;
@@ -163,7 +201,7 @@ bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lo
 // Moves the array, whose header `old` the caller has taken, to a range of the next order. Returns
 // the new header, or the old one where the area has no more room.
 header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->control.lock) {
-  const description& d = descriptions[index];
+  const description d = describe(index);
   const unsigned order = old.end ? order_of(old) + 1 : first_range_order(d);
   old.misses = 0;
   const unsigned slot = take_range(a, order);
@@ -177,21 +215,31 @@ header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->contro
           0, old.last};
 }
 
+// Indices that are drained together: each group costs a restart of all sequences, and stack.
+struct index_group {
+  unsigned first;
+  unsigned count;
+};
+constexpr unsigned group_size = 256;
+
 // Takes the headers that are to be drained, all at once, and waits until no sequence is under way
 // over any of them. A sequence that commits after the exchange leaves its new top in the header;
 // that top is then the true one, and the header is taken again until it stays 0. False where the
 // system refuses: what was in the arrays is lost, since a sequence may still be about to use it.
-bool stop_arrays(area* a, const bool* wanted, header* taken) {
-  for (unsigned i = 1; i < index_count; i++) {
-    if (wanted[i]) taken[i] = unpack(a->headers[i].exchange(0, std::memory_order_acq_rel));
+bool stop_arrays(area* a, index_group g, const bool* wanted, header* taken) {
+  const auto take = [&](unsigned i) {
+    return unpack(header_of(a, g.first + i)->exchange(0, std::memory_order_acq_rel));
+  };
+  for (unsigned i = 0; i < g.count; i++) {
+    if (wanted[i]) taken[i] = take(i);
   }
   if (!use_sequences) return true;
   for (bool again = true; again;) {
     if (!os::restart_sequences()) return false;
     again = false;
-    for (unsigned i = 1; i < index_count; i++) {
-      if (!wanted[i] || a->headers[i].load(std::memory_order_acquire) == 0) continue;
-      taken[i].top = unpack(a->headers[i].exchange(0, std::memory_order_acq_rel)).top;
+    for (unsigned i = 0; i < g.count; i++) {
+      if (!wanted[i] || header_of(a, g.first + i)->load(std::memory_order_acquire) == 0) continue;
+      taken[i].top = take(i).top;
       again = true;
     }
   }
@@ -199,28 +247,44 @@ bool stop_arrays(area* a, const bool* wanted, header* taken) {
 }
 
 // Marks the arrays to be drained. Returns whether there is any.
-bool choose_arrays(area* a, bool idle_only, bool* wanted) QUARRY_REQUIRES(a->control.lock) {
+bool choose_arrays(area* a, index_group g, bool idle_only, bool* wanted)
+    QUARRY_REQUIRES(a->control.lock) {
   bool any = false;
-  for (unsigned i = 1; i < index_count; i++) {
-    const header h = unpack(a->headers[i].load(std::memory_order_relaxed));
-    wanted[i] = h.end != 0 && (!idle_only || a->control.seen_top[i] == h.top);
-    a->control.seen_top[i] = wanted[i] ? 0 : h.top;
+  for (unsigned i = 0; i < g.count; i++) {
+    const unsigned index = g.first + i;
+    const header h = unpack(header_of(a, index)->load(std::memory_order_relaxed));
+    wanted[i] = h.end != 0 && (!idle_only || seen_top(a, index) == h.top);
+    // Written only where it changes: the pages of indices that nobody uses stay untouched.
+    const u16 seen = wanted[i] ? 0 : h.top;
+    if (seen_top(a, index) != seen) seen_top(a, index) = seen;
     any |= wanted[i];
   }
   return any;
 }
 
-void drain_area(area* a, bool idle_only, release_fn release) {
+bool drain_group(area* a, index_group g, bool idle_only, release_fn release) {
   os::lock_guard guard(a->control.lock);
-  bool wanted[index_count] = {};
-  header taken[index_count];
-  if (!choose_arrays(a, idle_only, wanted)) return;
-  if (!stop_arrays(a, wanted, taken)) return;
-  for (unsigned i = 1; i < index_count; i++) {
+  bool wanted[group_size];
+  header taken[group_size];
+  if (!choose_arrays(a, g, idle_only, wanted)) return true;
+  if (!stop_arrays(a, g, wanted, taken)) return false;
+  for (unsigned i = 0; i < g.count; i++) {
     if (!wanted[i]) continue;
     const header h = taken[i];
-    if (h.top != h.bottom) release(i, slots_of(a) + h.bottom + 1, h.top - h.bottom);
-    give_range(a, i, h);
+    if (h.top != h.bottom) {
+      release(g.first + i, slots_of(a) + h.bottom + 1, h.top - h.bottom);
+    }
+    give_range(a, g.first + i, h);
+  }
+  return true;
+}
+
+void drain_area(area* a, bool idle_only, release_fn release) {
+  drain_group(a, {1, index_count - 1}, idle_only, release);
+  const unsigned dynamic = dynamic_seen.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < dynamic; i += group_size) {
+    drain_group(a, {first_dynamic_index + i, std::min(group_size, dynamic - i)}, idle_only,
+                release);
   }
 }
 
@@ -238,12 +302,19 @@ void start(void* memory, unsigned cpus, bool allow_sequences) {
 }
 
 void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit) {
-  descriptions[index] = {static_cast<u32>(bytes), static_cast<u16>(batch),
-                         static_cast<u16>(std::min(limit, (1u << max_range_order) - 1))};
+  const description d = {static_cast<u32>(bytes), static_cast<u16>(batch),
+                         static_cast<u16>(std::min(limit, max_limit))};
+  description_of(index).store(std::bit_cast<u64>(d), std::memory_order_relaxed);
+  if (index < first_dynamic_index) return;
+  const unsigned number = index - first_dynamic_index;
+  unsigned seen = dynamic_seen.load(std::memory_order_relaxed);
+  while (seen <= number &&
+         !dynamic_seen.compare_exchange_weak(seen, number + 1, std::memory_order_relaxed)) {
+  }
 }
 
 unsigned limit_of(unsigned index) {
-  return descriptions[index].limit;
+  return describe(index).limit;
 }
 
 unsigned pop_batch(unsigned index, void** objects, unsigned count) {
@@ -263,12 +334,12 @@ unsigned push_batch(unsigned index, void* const* objects, unsigned count) {
 unsigned grow(unsigned index, miss side) {
   const unsigned cpu = current();
   area* a = area_of(cpu);
-  const header seen = unpack(a->headers[index].load(std::memory_order_relaxed));
-  if (capacity_of(seen) == descriptions[index].limit) return capacity_of(seen);
+  const header seen = unpack(header_of(a, index)->load(std::memory_order_relaxed));
+  if (capacity_of(seen) >= describe(index).limit) return capacity_of(seen);
   note_cpu(cpu);
   if (!a->control.lock.try_acquire()) return 1;
-  count_miss(descriptions[index], fields_of(a, index), side);
-  const u64 word = a->headers[index].load(std::memory_order_relaxed);
+  count_miss(describe(index), fields_of(a, index), side);
+  const u64 word = header_of(a, index)->load(std::memory_order_relaxed);
   header h = unpack(word);
   if (wants_room(a, index, h) && can_restart() && take_header(a, cpu, index, word)) {
     h = move_array(a, index, h);
@@ -285,11 +356,33 @@ void drain(bool idle_only, release_fn release) {
     drain_area(area_of(cpu), idle_only, release);
 }
 
+bool note_miss(unsigned index, miss side) {
+  area* a = area_of(current());
+  const header seen = unpack(header_of(a, index)->load(std::memory_order_relaxed));
+  if (capacity_of(seen) >= describe(index).limit) return false;
+  if (!a->control.lock.acquire_briefly()) return false;
+  header* h = fields_of(a, index);
+  count_miss(describe(index), h, side);
+  const bool often = h->misses >= misses_to_insist;
+  a->control.lock.release_briefly();
+  return often;
+}
+
+bool drain_index(unsigned index, release_fn release) {
+  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
+  // Also where the header is 0: another drain may have the array's objects in its hands, under the
+  // area's lock.
+  for (unsigned cpu = 0; cpu < cpus; cpu++) {
+    if (!drain_group(area_of(cpu), {index, 1}, false, release)) return false;
+  }
+  return true;
+}
+
 array_figures figures_of(unsigned index) {
   array_figures sum{};
   const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
   for (unsigned cpu = 0; cpu < cpus; cpu++) {
-    const header h = unpack(area_of(cpu)->headers[index].load(std::memory_order_relaxed));
+    const header h = unpack(header_of(area_of(cpu), index)->load(std::memory_order_relaxed));
     if (h.end == 0) continue;
     sum.objects += h.top - h.bottom;
     sum.capacity += capacity_of(h);

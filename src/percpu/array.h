@@ -25,8 +25,12 @@ constexpr std::size_t areas_size(unsigned cpus) {
 // outside (Linux >= 5.10).
 void start(void* memory, unsigned cpus, bool allow_sequences);
 
+// The most objects that an array can hold.
+inline constexpr unsigned max_limit = (1u << max_range_order) - 1;
+
 // What an index holds: `bytes` behind each pointer, which move `batch` at a time, and at most
-// `limit` pointers per CPU. Before the first push of that index.
+// `limit` pointers per CPU. Before the first push of that index; and again with other limits, to
+// be followed by drain_index(), since an array that has more keeps it.
 void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit);
 
 // The following may be called by any thread at any time, but not by one without libc's thread
@@ -74,6 +78,10 @@ inline bool push_briefly(unsigned index, void* object) {
 enum class miss : u8 { empty, full };
 unsigned grow(unsigned index, miss side);
 
+// The same for callers that should not make a system call: the miss counts, and the array grows at
+// the next one of somebody else. True when nobody else came for long, and grow() is worth it.
+bool note_miss(unsigned index, miss side);
+
 // The most objects that an array of this index may hold.
 unsigned limit_of(unsigned index);
 
@@ -83,6 +91,9 @@ unsigned limit_of(unsigned index);
 // objects of one array. Any thread, the reclaim thread included.
 using release_fn = void (*)(unsigned index, void** objects, unsigned count);
 void drain(bool idle_only, release_fn release);
+
+// Empties the arrays of one index. False where running sequences cannot be restarted.
+bool drain_index(unsigned index, release_fn release);
 
 // Objects of that index in all arrays, and their capacity: exact only while nobody uses them.
 struct array_figures {

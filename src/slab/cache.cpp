@@ -1,3 +1,5 @@
+// Objects from slabs through the shared array, and back. The checks are in cache_checks.cpp, what
+// is particular to callers that may not wait in cache_briefly.cpp.
 #include "slab/cache.h"
 
 #include <algorithm>
@@ -5,11 +7,9 @@
 #include "os/fatal.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
-#include "percpu/array.h"
+#include "slab/dedicated.h"
 
 namespace quarry {
-
-constinit kmem_cache general_caches[class_count];
 
 namespace {
 
@@ -22,48 +22,76 @@ constexpr std::size_t max_shared = 512;
 // One empty slab per cache stays for the next request, unless it is larger than this.
 constexpr std::size_t largest_kept_slab = 32 * kib;
 
-constexpr unsigned shared_limit_for(std::size_t size) {
-  return static_cast<unsigned>(std::min(shared_bytes / size, max_shared));
-}
-
 }  // namespace
+
+void kmem_cache::set_sizes(std::size_t object_size) {
+  const std::size_t batch = std::clamp<std::size_t>(batch_bytes / object_size, 1, max_batch);
+  const std::size_t shared = std::min(shared_bytes / object_size, max_shared);
+  batchcount_.store(static_cast<u16>(batch), std::memory_order_relaxed);
+  shared_limit_.store(static_cast<u16>(shared - shared % batch), std::memory_order_relaxed);
+  kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
+  percpu::declare(number_, object_size, moved(), static_cast<unsigned>(array_bytes / object_size));
+}
 
 void kmem_cache::create(unsigned number, std::size_t object_size, void** shared) {
   shape_ = shape_for(object_size);
+  layout_.size = layout_.red_end = layout_.slot_size = static_cast<u32>(object_size);
   number_ = static_cast<u16>(number);
-  batchcount_ = static_cast<u16>(std::clamp<std::size_t>(batch_bytes / object_size, 1, max_batch));
-  shared_limit_ = static_cast<u16>(shared_limit_for(object_size));
+  class_byte_ = number;
+  set_sizes(object_size);
+  os::lock_guard guard(lock_);
   shared_ = shared;
-  kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
-  percpu::declare(number, object_size, batchcount_,
-                  static_cast<unsigned>(array_bytes / object_size));
+  shared_room_.store(static_cast<u16>(shared_limit()), std::memory_order_relaxed);
 }
 
 void* kmem_cache::allocate(bool* clean) {
   if (clean) *clean = false;
   const unsigned room = percpu::grow(number_, percpu::miss::empty);
-  const unsigned wanted = std::min<unsigned>(batchcount_, room / 2 + 1);
+  const unsigned most = moved();
+  if (room > most && shared_room_.load(std::memory_order_relaxed) < shared_limit())
+    make_shared_array();
+  const unsigned wanted = std::min(most, room / 2 + 1);
   void* objects[max_batch];
   const unsigned taken = take_batch(objects, wanted, clean);
   if (!taken) return nullptr;
   // The last one is the lowest address: it goes to the caller, the next lowest ends on top.
   const unsigned listed = percpu::push_batch(number_, objects, taken - 1);
-  if (listed < taken - 1) give_batch(objects + listed, taken - 1 - listed, true);
+  if (listed < taken - 1) give_batch(objects + listed, taken - 1 - listed, true, false);
   return objects[taken - 1];
 }
 
-void kmem_cache::free(void* object) {
-  // Without an array of its own on this CPU the class is not busy enough for the shared one either.
-  const bool share = percpu::grow(number_, percpu::miss::full) != 0;
-  if (percpu::push(number_, object)) return;
+void kmem_cache::free(void* object, bool quietly) {
+  bool share = true;
+  if (!quietly || percpu::note_miss(number_, percpu::miss::full)) {
+    // Without an array of its own on this CPU the class is not busy enough for the shared one
+    // either.
+    share = percpu::grow(number_, percpu::miss::full) != 0;
+    if (percpu::push(number_, object)) return;
+  }
   void* objects[max_batch + 1];
-  const unsigned taken = percpu::pop_batch(number_, objects, batchcount_);
+  const unsigned taken = percpu::pop_batch(number_, objects, moved());
   if (percpu::push(number_, object)) {
-    if (taken) give_batch(objects, taken, share);
+    if (taken) give_batch(objects, taken, share, quietly);
     return;
   }
   objects[taken] = object;
-  give_batch(objects, taken + 1, share);
+  give_batch(objects, taken + 1, share, quietly);
+}
+
+// Dedicated caches have their shared array made when the first CPU's array has grown: there may be
+// thousands of them, and few are that busy.
+void kmem_cache::make_shared_array() {
+  const unsigned limit = shared_limit();
+  void** made = static_cast<void**>(allocate_general(limit * sizeof(void*)));
+  if (!made) return;
+  {
+    os::lock_guard guard(lock_);
+    if (!shared_ && limit == shared_limit()) {
+      std::swap(shared_, made);
+      shared_room_.store(static_cast<u16>(limit), std::memory_order_relaxed);
+    }
+  }
+  free_general(made);
 }
 
 unsigned kmem_cache::take_shared(void** objects, unsigned count) {
@@ -109,23 +137,55 @@ unsigned kmem_cache::take_batch(void** objects, unsigned count, bool* clean) {
     if (const unsigned taken = take_shared(objects, count)) return taken;
     if (const unsigned taken = take_from_slabs(objects, count)) return taken;
   }
-  page* slab = new_slab(clean);
+  page* slab = new_slab(GFP_KERNEL, clean);
   if (!slab) return 0;
   os::lock_guard guard(lock_);
-  slabs_++;
-  empty_count_++;
-  empty_.push_front(slab);
+  add_slab(slab);
   return take_from_slabs(objects, count);
 }
 
-page* kmem_cache::new_slab(bool* clean) {
-  bool run_is_clean = false;
-  page* head =
-      shape_.single ? alloc_run(shape_.pages, 1, &run_is_clean) : alloc_pages(shape_.order);
+void kmem_cache::add_slab(page* slab) {
+  slabs_++;
+  empty_count_++;
+  empty_.push_front(slab);
+}
+
+// Where the slabs of all caches get their pages.
+page* kmem_cache::new_pages(gfp_t gfp, bool* clean) {
+  *clean = false;
+  if (!(gfp & __GFP_WAIT)) {
+    const bool listed = !shape_.single && shape_.order <= max_listed_order;
+    return listed ? pop_listed(shape_.order, true) : nullptr;
+  }
+  if (shape_.single) return alloc_run(shape_.pages, alignment_pages_, clean);
+  return alloc_pages(shape_.order);
+}
+
+page* kmem_cache::new_slab(gfp_t gfp, bool* clean) {
+  bool pages_are_clean;
+  page* head = new_pages(gfp, &pages_are_clean);
   if (!head) return nullptr;
-  populate_slab(head, shape_, number_, static_cast<u8>(number_));
-  if (clean) *clean = run_is_clean;
+  populate_slab(head, shape_, number_, static_cast<u8>(class_byte_));
+  if (layout_.checks || ctor_) construct(head, gfp);
+  if (clean) *clean = pages_are_clean;
   return head;
+}
+
+void kmem_cache::construct(page* slab, gfp_t gfp) {
+  const unsigned long atomic = gfp & __GFP_WAIT ? 0 : SLAB_CTOR_ATOMIC;
+  char* slot = region.frames.address_of(slab);
+  for (u32 i = 0; i < shape_.objects; i++, slot += shape_.object_size) {
+    if (layout_.checks) paint_new(slot, layout_);
+    if (ctor_) ctor_(slot + layout_.left, handle(), SLAB_CTOR_CONSTRUCTOR | atomic);
+  }
+}
+
+void kmem_cache::destruct(page* slab) {
+  char* slot = region.frames.address_of(slab);
+  for (u32 i = 0; i < shape_.objects; i++, slot += shape_.object_size) {
+    if (layout_.checks) check_free(slot, layout_, name_, "kmem_cache_shrink");
+    if (dtor_) dtor_(slot + layout_.left, handle(), 0);
+  }
 }
 
 // Objects whose bits share a word of their slab's index have come back; puts the slab on the list
@@ -182,19 +242,22 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
   return i;
 }
 
-void kmem_cache::give_batch(void** objects, unsigned count, bool share) {
+void kmem_cache::give_batch(void** objects, unsigned count, bool share, bool quietly) {
   list<page> surplus;
   unsigned done;
   {
     os::lock_guard guard(lock_);
-    const unsigned shared = share ? std::min<unsigned>(count, shared_limit_ - shared_count_) : 0;
+    const unsigned room = shared_room_.load(std::memory_order_relaxed) - shared_count_;
+    const unsigned shared = share ? std::min(count, room) : 0;
     std::copy_n(objects, shared, shared_ + shared_count_);
     shared_count_ = static_cast<u16>(shared_count_ + shared);
     done = shared + return_to_slabs(objects + shared, count - shared);
     take_empty(&surplus, kept_empty_);
   }
-  if (done < count) report(objects[done], "free");
-  release_slabs(&surplus, false);
+  if (done < count) report(objects[done], flush_call());
+  if (surplus.empty()) return;
+  release_slabs(&surplus, quietly);
+  if (quietly) reclaim_if_much_is_free();
 }
 
 void kmem_cache::free_to_slabs(void** objects, unsigned count) {
@@ -203,9 +266,9 @@ void kmem_cache::free_to_slabs(void** objects, unsigned count) {
   {
     os::lock_guard guard(lock_);
     done = return_to_slabs(objects, count);
-    take_empty(&empty, 0);
+    if (!dtor_) take_empty(&empty, 0);
   }
-  if (done < count) report(objects[done], "free");
+  if (done < count) report(objects[done], flush_call());
   release_slabs(&empty, true);
 }
 
@@ -221,14 +284,33 @@ page* kmem_cache::detach(void* object) {
 }
 
 void kmem_cache::shrink(bool idle_only) {
-  void* objects[max_shared];
-  unsigned count = 0;
+  list<page> empty;
+  void* wrong = nullptr;
   {
     os::lock_guard guard(lock_);
-    if (!idle_only || shared_count_ == shared_seen_) count = take_shared(objects, shared_count_);
+    if (!idle_only || shared_count_ == shared_seen_) wrong = empty_shared();
     shared_seen_ = shared_count_;
+    if (!dtor_) take_empty(&empty, 0);
   }
-  free_to_slabs(objects, count);
+  if (wrong) report(wrong, flush_call());
+  release_slabs(&empty, true);
+}
+
+// Returns an object that cannot have been one of the cache's, if there is any.
+void* kmem_cache::empty_shared() {
+  const unsigned count = shared_count_;
+  const unsigned done = return_to_slabs(shared_, count);
+  shared_count_ = 0;
+  return done < count ? shared_[done] : nullptr;
+}
+
+void kmem_cache::release_empty() {
+  list<page> empty;
+  {
+    os::lock_guard guard(lock_);
+    take_empty(&empty, 0);
+  }
+  release_slabs(&empty, true);
 }
 
 void kmem_cache::take_empty(list<page>* taken, unsigned keep) {
@@ -241,6 +323,7 @@ void kmem_cache::take_empty(list<page>* taken, unsigned keep) {
 
 void kmem_cache::release_slabs(list<page>* slabs, bool to_zone) {
   while (page* slab = slabs->pop_front()) {
+    if (layout_.checks || dtor_) destruct(slab);
     dissolve_slab(slab, shape_);
     if (to_zone) {
       normal_zone.free(slab, shape_.pages, false);
@@ -252,63 +335,9 @@ void kmem_cache::release_slabs(list<page>* slabs, bool to_zone) {
   }
 }
 
-std::size_t kmem_cache::check(const void* object, const char* call) {
-  const object_error error = error_of(slab_of(object, shape_), shape_, number_, object);
-  if (error != object_error::none) report(object, call);
-  return shape_.object_size;
-}
-
-void kmem_cache::report(const void* object, const char* call) {
-  page* slab = slab_of(object, shape_);
-  // A single object's slab begins at the last frame before the address that is no tail.
-  while (shape_.single && slab->kind == page_kind::none)
-    slab--;
-  if (slab->kind != page_kind::slab || slab->tag != number_) {
-    os::die(call, object, "not a block of this allocator");
-  }
-  const char* base = region.frames.address_of(slab);
-  const auto offset = static_cast<std::size_t>(static_cast<const char*>(object) - base);
-  const std::size_t number = offset / shape_.object_size;
-  if (number >= shape_.objects) os::die(call, object, "not a block of this allocator");
-  const char* begin = base + number * shape_.object_size;
-  if (begin != object) os::die(call, object, "inside a block that begins at", begin);
-  os::die(call, object, "already free");
-}
-
 cache_figures kmem_cache::figures() {
   os::lock_guard guard(lock_);
   return {slabs_, objects_out_, shared_count_, empty_count_};
-}
-
-namespace {
-
-// The general caches' shared arrays, one behind the other.
-constexpr std::size_t shared_total = [] {
-  std::size_t total = 0;
-  for (unsigned c = 1; c < class_count; c++)
-    total += shared_limit_for(bytes_of_class(c));
-  return total;
-}();
-constinit void* shared_storage[shared_total]{};
-
-void release_drained(unsigned index, void** objects, unsigned count) {
-  if (!drain_page_list(index, objects, count)) general_caches[index].free_to_slabs(objects, count);
-}
-
-}  // namespace
-
-void start_general_caches() {
-  void** shared = shared_storage;
-  for (unsigned c = 1; c < class_count; c++) {
-    general_caches[c].create(c, bytes_of_class(c), shared);
-    shared += general_caches[c].shared_limit();
-  }
-}
-
-void shrink_all(bool idle_only) {
-  percpu::drain(idle_only, release_drained);
-  for (unsigned c = 1; c < class_count; c++)
-    general_caches[c].shrink(idle_only);
 }
 
 }  // namespace quarry

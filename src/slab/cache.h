@@ -1,11 +1,20 @@
 // kmem_cache: the slabs of one kind of object and the shared array in front of them. The per-CPU
 // arrays (percpu/array.h, under the cache's number) stand before both.
 //
+//   general caches    serve malloc, by size class; number and class byte are the class
+//   dedicated caches  are made by the program (dedicated.h); their numbers are dynamic indices
+//
 // Lock: one per cache, covering its shared array, its slab lists and its slabs. Memory is taken
-// from and given to the page layer with the lock open.
+// from and given to the page layer with the lock open, and the program's constructors and
+// destructors run with no lock at all.
 #pragma once
 
+#include <algorithm>
+
 #include "os/lock.h"
+#include "percpu/array.h"
+#include "quarry/slab.h"
+#include "slab/debug.h"
 #include "slab/size_class.h"
 #include "slab/slab.h"
 
@@ -19,46 +28,156 @@ struct cache_figures {
   std::size_t empty_slabs;
 };
 
+// The program's constructor and destructor.
+using object_fn = void (*)(void* object, kmem_cache_t* cache, unsigned long flags);
+
+// What a dedicated cache is made of.
+struct cache_spec {
+  const char* name;  // stays the cache's
+  object_layout layout;
+  slab_shape shape;
+  std::size_t alignment;
+  object_fn ctor;
+  object_fn dtor;
+};
+
+// How a cache's arrays are sized: the columns of slabinfo.
+struct cache_tunables {
+  unsigned limit;       // of each per-CPU array, in objects
+  unsigned batchcount;  // objects that move at a time
+  unsigned shared;      // the shared array's limit, in batches
+};
+
+// Class bytes and numbers of dedicated caches. The first have a byte each, which is their number,
+// so that free() serves them as it does the general ones. The others share a byte per order of
+// their slabs, and one for slabs of single objects: as indices these are never used, so that free()
+// takes its slow path; their numbers are dynamic indices.
+inline constexpr unsigned shared_byte = 128;
+inline constexpr unsigned shared_single_byte = 159;
+inline constexpr unsigned first_own_byte = 160;
+inline constexpr unsigned own_bytes = percpu::index_count - 4 - first_own_byte;  // 4 are the pages'
+static_assert(class_count <= shared_byte);
+
+// By how many dedicated caches came before.
+constexpr unsigned dedicated_number(unsigned n) {
+  return n < own_bytes ? first_own_byte + n : percpu::first_dynamic_index + n - own_bytes;
+}
+constexpr unsigned place_of(unsigned number) {
+  return number < percpu::index_count ? number - first_own_byte
+                                      : number - percpu::first_dynamic_index + own_bytes;
+}
+inline constexpr unsigned most_dedicated = percpu::dynamic_count;
+
 class alignas(cache_line) kmem_cache {
  public:
-  // Once, before use. `number` is the cache's index among the per-CPU arrays and its class byte;
-  // `shared` has room for the shared array, shared_limit() pointers.
+  // A general cache; once, before use. `shared` has room for the shared array, shared_limit()
+  // pointers.
   void create(unsigned number, std::size_t object_size, void** shared);
 
+  // A dedicated cache, when it is made, under that number of its own.
+  void create(unsigned number, const cache_spec& spec) QUARRY_EXCLUDES(lock_);
+
+  // The end of a dedicated cache whose arrays are drained and that nobody uses, in two steps, so
+  // that destructors run without locks. close() takes its slabs, or returns false, and nothing has
+  // happened, while objects are out.
+  bool close(list<page>* slabs) QUARRY_EXCLUDES(lock_);
+  void finish(list<page>* slabs) QUARRY_EXCLUDES(lock_);
+
   const slab_shape& shape() const { return shape_; }
-  unsigned batchcount() const { return batchcount_; }
-  unsigned shared_limit() const { return shared_limit_; }
+  const object_layout& layout() const { return layout_; }
+  const char* name() const { return name_; }
+  unsigned number() const { return number_; }
+  bool is_dedicated() const { return number_ >= first_own_byte; }
+  bool has_constructor() const { return ctor_ != nullptr; }
+  unsigned batchcount() const { return batchcount_.load(std::memory_order_relaxed); }
+  unsigned shared_limit() const { return shared_limit_.load(std::memory_order_relaxed); }
+  cache_tunables tunables() const;
+  // Sets the limits and empties the arrays. `shared` has room for shared * batchcount pointers;
+  // returns the one that it replaces.
+  void** tune(const cache_tunables& wanted, void** shared) QUARRY_EXCLUDES(lock_);
+
+  // An object from this CPU's array of a dedicated cache, in a handful of instructions; nullptr
+  // where there is none, and allocate() is to be asked.
+  QUARRY_ALWAYS_INLINE void* try_allocate() {
+#if QUARRY_HAS_SEQUENCES
+    if (inline_index_) [[likely]]
+      return percpu::sequence::pop(inline_index_);
+#endif
+    return nullptr;
+  }
+
+  // An object back to this CPU's array of a dedicated cache with a class byte of its own. False
+  // where it is not one of the cache's or there is no room: free_object() is to be called.
+  QUARRY_ALWAYS_INLINE bool try_free(void* object) {
+#if QUARRY_HAS_SEQUENCES
+    const std::size_t offset = reinterpret_cast<uptr>(object) - reinterpret_cast<uptr>(frames_base);
+    if (offset < inline_limit_) [[likely]] {
+      const unsigned byte = class_map[offset >> page_shift];
+      if (byte == class_byte_) [[likely]]
+        return percpu::sequence::push(byte, object);
+    }
+#endif
+    return false;
+  }
 
   // An object after the CPU's array was found empty: refills it by a batch. nullptr when memory has
   // ended. `clean`, unless null, tells whether the object is known to read as zero.
   void* allocate(bool* clean = nullptr);
 
-  // Takes an object after the CPU's array was found full: flushes a batch of it. Dies on an object
-  // of the batch that is not in use.
-  void free(void* object);
+  // As allocate(), without a system call and without waiting.
+  void* allocate_briefly(gfp_t gfp);
 
-  // Objects that left an array for good: to their slabs, and empty slabs to the zone.
+  // Takes an object after the CPU's array was found full: flushes a batch of it. Dies on an object
+  // of the batch that is not in use. `quietly`: without a system call but once in a long while, or
+  // where a lock is held for long or much memory is free.
+  void free(void* object, bool quietly = false);
+
+  // An object of a cache with checks, which has no arrays; and back, for `call`. `caller`: the code
+  // that asked, for messages.
+  void* allocate_checked(gfp_t gfp, const void* caller);
+  void free_checked(void* object, const char* call, const void* caller);
+  bool has_checks() const {
+    return layout_.checks;
+  }
+
+  // Many at once, of a cache without checks. Returns how many it took; all go.
+  std::size_t allocate_many(gfp_t gfp, void** objects, std::size_t count);
+  void free_many(void** objects, std::size_t count);
+
+  // Objects that left an array for good: to their slabs, and empty slabs to the zone unless there
+  // is a destructor to be run, since this is called by any thread and under locks.
   void free_to_slabs(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
 
   // Takes a slab of one object, which is in use, out of the cache: its pages are the caller's.
   page* detach(void* object) QUARRY_EXCLUDES(lock_);
 
   // Empties the shared array, if it is as it was at the last call or at once, and releases empty
-  // slabs.
+  // slabs as free_to_slabs() does.
   void shrink(bool idle_only) QUARRY_EXCLUDES(lock_);
+
+  // Releases empty slabs; destructors run.
+  void release_empty() QUARRY_EXCLUDES(lock_);
 
   // The object's size if it is one in use, as far as its slab knows (objects in arrays pass). Dies
   // in the name of `call` otherwise. Takes no lock: what it reads of an object in use does not
   // change.
   std::size_t check(const void* object, const char* call);
 
+  // The first `most` objects that are out, and how many there are: for a cache that nobody uses.
+  std::size_t find_objects(const void** objects, unsigned most, unsigned* found)
+      QUARRY_EXCLUDES(lock_);
+
   cache_figures figures() QUARRY_EXCLUDES(lock_);
 
-  void acquire() QUARRY_ACQUIRE(lock_) { lock_.acquire(); }
-  void release() QUARRY_RELEASE(lock_) { lock_.release(); }
+  void acquire() QUARRY_ACQUIRE(lock_) {
+    lock_.acquire();
+  }
+  void release() QUARRY_RELEASE(lock_) {
+    lock_.release();
+  }
 
  private:
-  static constexpr unsigned max_batch = 128;
+  static constexpr unsigned max_batch = 128;  // what moves at a time, whatever batchcount says
 
   // A word of a slab's index that objects are being returned to.
   struct returned_word {
@@ -68,29 +187,69 @@ class alignas(cache_line) kmem_cache {
     u32 objects;
   };
 
+  void set_sizes(std::size_t object_size);
+  unsigned moved() const {
+    return std::min(batchcount(), max_batch);
+  }
+  kmem_cache_t* handle() {
+    return reinterpret_cast<kmem_cache_t*>(this);
+  }
+  char* slot_of(const void* object) const {
+    return static_cast<char*>(const_cast<void*>(object)) - layout_.left;
+  }
   unsigned take_batch(void** objects, unsigned count, bool* clean) QUARRY_EXCLUDES(lock_);
   unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   unsigned take_from_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
-  page* new_slab(bool* clean) QUARRY_EXCLUDES(lock_);
-  void give_batch(void** objects, unsigned count, bool share) QUARRY_EXCLUDES(lock_);
+  void* take_one(gfp_t gfp) QUARRY_EXCLUDES(lock_);
+  void* take_one_briefly(gfp_t gfp) QUARRY_EXCLUDES(lock_);
+  void* take_and_list() QUARRY_REQUIRES(lock_);
+  page* new_pages(gfp_t gfp, bool* clean);
+  page* new_slab(gfp_t gfp, bool* clean) QUARRY_EXCLUDES(lock_);
+  void add_slab(page* slab) QUARRY_REQUIRES(lock_);
+  void construct(page* slab, gfp_t gfp);
+  void destruct(page* slab);
+  void make_shared_array() QUARRY_EXCLUDES(lock_);
+  void give_batch(void** objects, unsigned count, bool share, bool quietly) QUARRY_EXCLUDES(lock_);
+  void* empty_shared() QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
   void store(const returned_word& r) QUARRY_REQUIRES(lock_);
   unsigned return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void take_empty(list<page>* taken, unsigned keep) QUARRY_REQUIRES(lock_);
   void release_slabs(list<page>* slabs, bool to_zone) QUARRY_EXCLUDES(lock_);
+  const char* flush_call() const {
+    return is_dedicated() ? "kmem_cache_free" : "free";
+  }
   [[noreturn]] void report(const void* object, const char* call);
 
-  slab_shape shape_{};       // written by create()
-  u16 number_ = 0;           // likewise
-  u16 batchcount_ = 0;       // likewise: objects that move between the arrays at a time
-  u16 shared_limit_ = 0;     // likewise
-  u16 kept_empty_ = 0;       // likewise: empty slabs that stay
-  void** shared_ = nullptr;  // likewise; what it points to is covered by the lock
+  // Written by create(), and what the inline paths read. inline_index_ and inline_limit_ are 0 in
+  // the fallback mode of the per-CPU layer and for caches with checks; the limit also where the
+  // class byte is shared.
+  std::size_t inline_limit_ = 0;  // bytes from the region's base
+  u32 inline_index_ = 0;
+  u32 class_byte_ = 0;
+  slab_shape shape_{};
+  u16 number_ = 0;
+  u16 kept_empty_ = 0;  // empty slabs that stay
+  // Objects that move between the arrays at a time, and the shared array's limit. Written by
+  // create() and under the lock; read anywhere.
+  std::atomic<u16> batchcount_{0};
+  std::atomic<u16> shared_limit_{0};
+
+  // What the shared array has room for: shared_limit_, or 0. Likewise.
+  std::atomic<u16> shared_room_{0};
+
+  // Written by create().
+  const char* name_ = nullptr;  // of a dedicated cache
+  object_fn ctor_ = nullptr;
+  object_fn dtor_ = nullptr;
+  object_layout layout_{};
+  u32 alignment_pages_ = 1;  // of slabs
 
   os::lock lock_;
   u16 shared_count_ QUARRY_GUARDED_BY(lock_) = 0;
   u16 shared_seen_ QUARRY_GUARDED_BY(lock_) = 0;  // at the last shrink
   u32 empty_count_ QUARRY_GUARDED_BY(lock_) = 0;
+  void** shared_ QUARRY_GUARDED_BY(lock_) = nullptr;  // made when it is first needed
   std::size_t slabs_ QUARRY_GUARDED_BY(lock_) = 0;
   std::size_t objects_out_ QUARRY_GUARDED_BY(lock_) = 0;
   list<page> partial_ QUARRY_GUARDED_BY(lock_);  // some objects in use, some free
@@ -105,5 +264,12 @@ void start_general_caches();
 
 // The slab layer's part of reclaim: drains the per-CPU arrays, shared arrays and empty slabs.
 void shrink_all(bool idle_only);
+
+// A block from the general caches, for the library's own use: cache names, shared arrays.
+void* allocate_general(std::size_t size);
+void free_general(void* block);
+
+// Objects that left the per-CPU arrays: the end of percpu::drain.
+void release_drained(unsigned index, void** objects, unsigned count);
 
 }  // namespace quarry

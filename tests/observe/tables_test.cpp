@@ -101,9 +101,9 @@ TEST_F(Tables, EveryLineOfSlabinfoIsConsistent) {
     EXPECT_LE(l.active_objects, l.objects);
     EXPECT_LE(l.active_slabs, l.slabs);
     EXPECT_LE(l.objects_per_slab * l.object_size, l.pages_per_slab << page_shift);
-    EXPECT_LE(l.shared_available, l.shared);
+    EXPECT_LE(l.shared_available, l.shared * l.batchcount);
     EXPECT_GE(l.batchcount, 1u);
-    const kmem_cache& cache = general_caches[compute_class(l.object_size)];
+    const quarry::kmem_cache& cache = general_caches[compute_class(l.object_size)];
     EXPECT_EQ(l.objects_per_slab, cache.shape().objects);
     EXPECT_EQ(l.pages_per_slab, cache.shape().pages);
   }

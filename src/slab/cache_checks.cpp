@@ -1,0 +1,79 @@
+// What is known of an address that should be an object: for messages, and for caches with checks.
+#include "os/fatal.h"
+#include "slab/cache.h"
+#include "slab/dedicated.h"
+
+namespace quarry {
+
+std::size_t kmem_cache::check(const void* object, const char* call) {
+  const void* slot = slot_of(object);
+  if (error_of(slab_of(slot, shape_), shape_, number_, slot) != object_error::none) {
+    report(object, call);
+  }
+  return layout_.size;
+}
+
+void kmem_cache::report(const void* object, const char* call) {
+  text line;
+  line << "quarry: " << call << '(';
+  line.address(object) << "): ";
+  page* slab = slab_of(object, shape_);
+  // A single object's slab begins at the last frame before the address that is no tail.
+  while (shape_.single && slab->kind == page_kind::none)
+    slab--;
+  const char* base = region.frames.address_of(slab);
+  const auto offset = static_cast<std::size_t>(static_cast<const char*>(object) - base);
+  const std::size_t number = offset / shape_.object_size;
+  const char* slot = base + number * shape_.object_size;
+  if (slab->kind != page_kind::slab || slab->tag != number_ || number >= shape_.objects) {
+    line << (is_dedicated() ? "not an object" : "not a block of this allocator");
+  } else if (slot + layout_.left != object) {
+    line << "inside a block that begins at ";
+    line.address(slot + layout_.left);
+  } else {
+    line << "already free";
+  }
+  if (is_dedicated()) {
+    line << ", cache \"" << name_ << '"';
+    if (number < shape_.objects) describe_users(&line, slot, layout_);
+  }
+  os::die(&line);
+}
+
+void* kmem_cache::allocate_checked(gfp_t gfp, const void* caller) {
+  char* slot = static_cast<char*>(take_one(gfp));
+  if (!slot) return nullptr;
+  check_and_take(slot, layout_, name_, caller);
+  return slot + layout_.left;
+}
+
+void kmem_cache::free_checked(void* object, const char* call, const void* caller) {
+  check(object, call);
+  char* slot = slot_of(object);
+  check_and_give(slot, layout_, name_, call, caller);
+  void* given = slot;
+  give_batch(&given, 1, false, true);
+}
+
+// Full slabs are on no list, so the class map is looked through: this is for a message about wrong
+// use.
+std::size_t kmem_cache::find_objects(const void** objects, unsigned most, unsigned* found) {
+  os::lock_guard guard(lock_);
+  *found = 0;
+  const std::size_t frames = region.committed.load(std::memory_order_acquire) >> page_shift;
+  for (std::size_t f = 0; f < frames && *found < most; f++) {
+    page* slab = region.frames.page_at(f);
+    if (class_map[f] != class_byte_ || slab_of(region.frames.address_of(slab), shape_) != slab ||
+        slab->kind != page_kind::slab || slab->tag != number_) {
+      continue;
+    }
+    const char* base = region.frames.address_of(slab);
+    for (u32 i = 0; i < shape_.objects && *found < most; i++) {
+      if (index_of(slab, shape_).test(i)) continue;
+      objects[(*found)++] = base + std::size_t{i} * shape_.object_size + layout_.left;
+    }
+  }
+  return objects_out_;
+}
+
+}  // namespace quarry

@@ -1,0 +1,88 @@
+// A dedicated cache is made, tuned and destroyed.
+#include <utility>
+
+#include "slab/cache.h"
+
+namespace quarry {
+
+namespace {
+
+// Empty slabs that a cache with checks keeps, so that a write to an object that was given back is
+// still seen.
+constexpr u16 kept_for_checks = 8;
+
+}  // namespace
+
+void kmem_cache::create(unsigned number, const cache_spec& spec) {
+  os::lock_guard guard(lock_);
+  shape_ = spec.shape;
+  layout_ = spec.layout;
+  name_ = spec.name;
+  ctor_ = spec.ctor;
+  dtor_ = spec.dtor;
+  number_ = static_cast<u16>(number);
+  const bool own_byte = number < percpu::index_count;
+  class_byte_ = own_byte ? number : shape_.single ? shared_single_byte : shared_byte + shape_.order;
+  alignment_pages_ = static_cast<u32>(std::max<std::size_t>(spec.alignment >> page_shift, 1));
+  set_sizes(shape_.object_size);
+  if (layout_.checks) {
+    percpu::declare(number, shape_.object_size, 1, 0);
+    batchcount_.store(1, std::memory_order_relaxed);
+    shared_limit_.store(0, std::memory_order_relaxed);
+    kept_empty_ = kept_for_checks;
+  } else if (percpu::use_sequences) {
+    inline_index_ = number_;
+    inline_limit_ = own_byte ? region.frames.total << page_shift : 0;
+  }
+}
+
+bool kmem_cache::close(list<page>* slabs) {
+  void* wrong;
+  {
+    os::lock_guard guard(lock_);
+    wrong = empty_shared();
+    if (!wrong && objects_out_ != 0) return false;
+    take_empty(slabs, 0);
+    inline_index_ = 0;
+    inline_limit_ = 0;
+  }
+  if (wrong) report(wrong, flush_call());
+  return true;
+}
+
+void kmem_cache::finish(list<page>* slabs) {
+  release_slabs(slabs, true);
+  void** shared;
+  const char* name;
+  {
+    os::lock_guard guard(lock_);
+    shared = std::exchange(shared_, nullptr);
+    name = std::exchange(name_, nullptr);
+    shared_room_.store(0, std::memory_order_relaxed);
+  }
+  free_general(shared);
+  free_general(const_cast<char*>(name));
+}
+
+cache_tunables kmem_cache::tunables() const {
+  return {percpu::limit_of(number_), batchcount(), shared_limit() / batchcount()};
+}
+
+void** kmem_cache::tune(const cache_tunables& wanted, void** shared) {
+  const unsigned room = wanted.shared * wanted.batchcount;
+  void* wrong;
+  {
+    os::lock_guard guard(lock_);
+    wrong = empty_shared();
+    std::swap(shared_, shared);
+    shared_room_.store(static_cast<u16>(room), std::memory_order_relaxed);
+    shared_limit_.store(static_cast<u16>(room), std::memory_order_relaxed);
+    batchcount_.store(static_cast<u16>(wanted.batchcount), std::memory_order_relaxed);
+  }
+  if (wrong) report(wrong, flush_call());
+  percpu::declare(number_, shape_.object_size, moved(), wanted.limit);
+  percpu::drain_index(number_, release_drained);
+  return shared;
+}
+
+}  // namespace quarry

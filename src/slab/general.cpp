@@ -1,0 +1,46 @@
+// The general caches, which serve malloc.
+#include "page/page_alloc.h"
+#include "slab/dedicated.h"
+
+namespace quarry {
+
+constinit kmem_cache general_caches[class_count];
+
+namespace {
+
+// Their shared arrays, one behind the other; no shared array holds more bytes of objects than this,
+// nor more objects.
+constexpr std::size_t shared_bytes = 128 * kib;
+constexpr std::size_t max_shared = 512;
+constexpr std::size_t shared_total = [] {
+  std::size_t total = 0;
+  for (unsigned c = 1; c < class_count; c++)
+    total += std::min(shared_bytes / bytes_of_class(c), max_shared);
+  return total;
+}();
+constinit void* shared_storage[shared_total]{};
+
+}  // namespace
+
+void start_general_caches() {
+  void** shared = shared_storage;
+  for (unsigned c = 1; c < class_count; c++) {
+    general_caches[c].create(c, bytes_of_class(c), shared);
+    shared += general_caches[c].shared_limit();
+  }
+}
+
+void* allocate_general(std::size_t size) {
+  const unsigned c = compute_class(size);
+  if (void* block = percpu::pop(c)) return block;
+  return general_caches[c].allocate();
+}
+
+void free_general(void* block) {
+  auto** array = static_cast<void**>(block);
+  if (!block || (array >= shared_storage && array < shared_storage + shared_total)) return;
+  const unsigned c = *class_of_frame(block);
+  if (!percpu::push(c, block)) general_caches[c].free(block);
+}
+
+}  // namespace quarry

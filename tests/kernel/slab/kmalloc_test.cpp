@@ -1,0 +1,171 @@
+// The kmalloc family, and that its blocks are malloc's.
+#include <malloc.h>
+#include <quarry/slab.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "../../preload/child.h"
+#include "slabinfo.h"
+
+using namespace kernel_test;
+
+namespace {
+
+bool is_zero(const void* block, size_t size) {
+  const char* bytes = static_cast<const char*>(block);
+  for (size_t i = 0; i < size; i++) {
+    if (bytes[i] != 0) return false;
+  }
+  return true;
+}
+
+// The compiler may not know that these are allocations.
+template <class T>
+T opaque(T value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
+class KmallocOf : public testing::TestWithParam<size_t> {};
+
+TEST_P(KmallocOf, ThatSizeGivesABlockThatFreeTakes) {
+  const size_t size = GetParam();
+  for (int i = 0; i < 4; i++) {
+    void* block = kmalloc(size, GFP_KERNEL);
+    ASSERT_NE(block, nullptr);
+    EXPECT_GE(ksize(block), size);
+    EXPECT_EQ(ksize(block), malloc_usable_size(block));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % (size > 8 ? 16 : 8), 0u);
+    memset(block, 0xff, size);
+    i % 2 ? kfree(block) : free(block);
+    void* other = malloc(size);
+    i % 2 ? kfree(other) : kvfree(other);
+  }
+}
+
+TEST_P(KmallocOf, ThatSizeReadsAsZeroWhenAskedFor) {
+  const size_t size = GetParam();
+  for (int i = 0; i < 3; i++) {
+    void* blocks[] = {kzalloc(size, GFP_KERNEL), kcalloc(1, size, GFP_KERNEL),
+                      kmalloc(size, GFP_KERNEL | __GFP_ZERO)};
+    for (void* block : blocks) {
+      ASSERT_NE(block, nullptr);
+      EXPECT_TRUE(is_zero(block, size));
+      memset(block, 0xff, size);
+      kfree(block);
+    }
+  }
+}
+
+TEST_P(KmallocOf, ThatSizeGrowsAndShrinksWithItsContents) {
+  const size_t size = GetParam();
+  for (gfp_t gfp : {GFP_KERNEL, GFP_NOWAIT}) {
+    auto* block = static_cast<char*>(kmalloc(size + 2, GFP_KERNEL));
+    block[0] = 'a';
+    block[size + 1] = 'z';
+    auto* grown = static_cast<char*>(krealloc(block, 2 * size + 100, gfp));
+    if (!grown) {
+      EXPECT_EQ(gfp, GFP_NOWAIT);
+      grown = block;
+    }
+    EXPECT_EQ(grown[0], 'a');
+    EXPECT_EQ(grown[size + 1], 'z');
+    auto* shrunk = static_cast<char*>(krealloc(grown, size / 2 + 1, gfp));
+    EXPECT_EQ(shrunk[0], 'a');
+    kfree(shrunk);
+  }
+}
+
+TEST_P(KmallocOf, ThatSizeGainsZeros) {
+  const size_t size = GetParam();
+  void* block = kzalloc(size, GFP_KERNEL);
+  const size_t old_size = ksize(block);
+  memset(block, 1, old_size);
+  auto* grown = static_cast<char*>(krealloc(block, 3 * old_size, GFP_KERNEL | __GFP_ZERO));
+  EXPECT_EQ(grown[old_size - 1], 1);
+  EXPECT_TRUE(is_zero(grown + old_size, 2 * old_size));
+  kfree(grown);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, KmallocOf,
+                         testing::Values(0, 1, 8, 32, 100, 1024, 1025, 4096, 100'000, 131'072,
+                                         1 << 20, 3 << 20));
+
+TEST(Kmalloc, AlignsToWhatIsAskedFor) {
+  for (size_t align : {1, 8, 16, 64, 512, 4096, 65'536}) {
+    for (size_t size : {0, 1, 40, 1000, 5000, 200'000}) {
+      void* block = kmalloc_align(size, align, GFP_KERNEL);
+      ASSERT_NE(block, nullptr);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % align, 0u);
+      kfree(block);
+    }
+  }
+  errno = 0;
+  EXPECT_EQ(kmalloc_align(8, 24, GFP_KERNEL), nullptr);
+  EXPECT_EQ(errno, EINVAL);
+}
+
+TEST(Kmalloc, PowersOfTwoAreAlignedToThemselves) {
+  for (size_t size = 8; size <= 4096; size *= 2) {
+    void* block = kmalloc(size, GFP_KERNEL);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % size, 0u);
+    kfree(block);
+  }
+}
+
+TEST(Kmalloc, RefusesWhatDoesNotFit) {
+  for (gfp_t gfp : {GFP_KERNEL, GFP_ATOMIC}) {
+    for (size_t size : {SIZE_MAX, SIZE_MAX / 2, size_t{1} << 60}) {
+      errno = 0;
+      EXPECT_EQ(kmalloc(opaque(size), gfp), nullptr);
+      EXPECT_EQ(errno, ENOMEM);
+    }
+    errno = 0;
+    EXPECT_EQ(kmalloc_array(SIZE_MAX / 8, opaque(9), gfp), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    EXPECT_EQ(kcalloc(opaque(SIZE_MAX), 2, gfp), nullptr);
+  }
+  void* block = kmalloc(100, GFP_KERNEL);
+  EXPECT_EQ(krealloc(block, opaque(SIZE_MAX), GFP_KERNEL), nullptr);
+  kfree(block);
+}
+
+TEST(Kmalloc, NullIsNoBlock) {
+  kfree(nullptr);
+  kvfree(nullptr);
+  EXPECT_EQ(ksize(nullptr), 0u);
+  void* block = krealloc(nullptr, 100, GFP_KERNEL);
+  EXPECT_GE(ksize(block), 100u);
+  EXPECT_EQ(krealloc(block, 0, GFP_KERNEL), nullptr);
+}
+
+TEST(Kmalloc, LargeBlocksCanBeHadAtAnySize) {
+  auto* block = static_cast<char*>(kvmalloc(size_t{3} << 30, GFP_KERNEL));
+  ASSERT_NE(block, nullptr);
+  block[0] = block[(size_t{3} << 30) - 1] = 1;
+  kvfree(block);
+}
+
+TEST(Kmalloc, IsListedUnderTheKernelsNames) {
+  std::vector<void*> blocks(100);
+  for (size_t size : {32, 64, 128, 131'072}) {
+    for (void*& block : blocks)
+      block = kmalloc(size, GFP_KERNEL);
+    EXPECT_GE(read_slabinfo()["size-" + std::to_string(size)].active_objects, 100u);
+    for (void* block : blocks)
+      kfree(block);
+  }
+}
+
+TEST(Kmalloc, WrongUseIsNamed) {
+  EXPECT_TRUE(
+      preload_test::dies_with_one_line([] { kfree(opaque(reinterpret_cast<void*>(0x10))); },
+                                       "quarry: kfree\\(0x10\\): not a block of this allocator"));
+  EXPECT_TRUE(
+      preload_test::dies_with_one_line([] { ksize(opaque(reinterpret_cast<void*>(0x10))); },
+                                       "quarry: ksize\\(0x10\\): not a block of this allocator"));
+}
+
+}  // namespace

@@ -1,0 +1,89 @@
+// Thousands of caches, made, used and destroyed.
+#include <malloc.h>
+#include <quarry/slab.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "slabinfo.h"
+
+using namespace kernel_test;
+
+namespace {
+
+kmem_cache_t* make(unsigned i) {
+  char name[32];
+  snprintf(name, sizeof name, "cache-%u", i);
+  return kmem_cache_create(name, 16 + i % 500 * 8, 0, i % 3 ? 0 : SLAB_HWCACHE_ALIGN, nullptr,
+                           nullptr);
+}
+
+TEST(ManyCaches, CanBeUsedAtATime) {
+  std::vector<kmem_cache_t*> caches(3000);
+  std::vector<void*> objects;
+  for (unsigned i = 0; i < caches.size(); i++)
+    ASSERT_NE(caches[i] = make(i), nullptr);
+  for (int round = 0; round < 3; round++) {
+    for (kmem_cache_t* cache : caches) {
+      objects.push_back(kmem_cache_alloc(cache, GFP_KERNEL));
+      ASSERT_NE(objects.back(), nullptr);
+      memset(objects.back(), 0x55, kmem_cache_size(cache));
+    }
+    malloc_trim(0);
+  }
+  EXPECT_GE(read_slabinfo().size(), 3000u);
+  for (size_t i = 0; i < objects.size(); i++)
+    kmem_cache_free(caches[i % 3000], objects[i]);
+  for (kmem_cache_t* cache : caches)
+    EXPECT_EQ(kmem_cache_destroy(cache), 0);
+}
+
+TEST(ManyCaches, EndInAnErrorWhenThereAreNoMoreNumbers) {
+  std::vector<kmem_cache_t*> caches;
+  errno = 0;
+  while (kmem_cache_t* cache = make(caches.size())) {
+    caches.push_back(cache);
+    ASSERT_LE(caches.size(), size_t{KMEM_CACHE_MAX_COUNT});
+  }
+  EXPECT_EQ(errno, ENOMEM);
+  EXPECT_EQ(caches.size(), size_t{KMEM_CACHE_MAX_COUNT});
+  EXPECT_EQ(kmem_cache_destroy(caches.back()), 0);
+  caches.back() = make(1);
+  EXPECT_NE(caches.back(), nullptr);
+  for (kmem_cache_t* cache : caches)
+    EXPECT_EQ(kmem_cache_destroy(cache), 0);
+}
+
+// Numbers and descriptors are used again and again, while others work and memory is given back.
+TEST(ManyCaches, ComeAndGoInSeveralThreads) {
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; t++) {
+    threads.emplace_back([=] {
+      for (unsigned round = 0; round < 20; round++) {
+        kmem_cache_t* caches[50];
+        for (unsigned i = 0; i < 50; i++)
+          ASSERT_NE(caches[i] = make(t * 1000 + i), nullptr);
+        for (kmem_cache_t* cache : caches) {
+          void* objects[100];
+          for (void*& object : objects) {
+            object = kmem_cache_alloc(cache, GFP_KERNEL);
+            memset(object, static_cast<int>(t), kmem_cache_size(cache));
+          }
+          for (void* object : objects) {
+            ASSERT_EQ(*static_cast<char*>(object), static_cast<char>(t));
+            kmem_cache_free(cache, object);
+          }
+        }
+        if (round % 5 == 0) malloc_trim(0);
+        for (kmem_cache_t* cache : caches)
+          ASSERT_EQ(kmem_cache_destroy(cache), 0);
+      }
+    });
+  }
+  for (std::thread& t : threads)
+    t.join();
+}
+
+}  // namespace
