@@ -56,6 +56,27 @@ void* mempool_alloc(mempool_t* pool, gfp_t gfp) QUARRY_SYMBOL(mempool_alloc);
    free_fn. NULL is fine. Never waits, unless free_fn does. */
 void mempool_free(void* element, mempool_t* pool) QUARRY_SYMBOL(mempool_free);
 
+/* Sources for mempool_create, and pools over them. The pool's elements are
+     _slab     objects of a cache (pool_data: kmem_cache_t*), constructed if it has a constructor;
+               the cache must outlive the pool
+     _kmalloc  blocks of `size` bytes (pool_data: the size as a pointer)
+     _pages    page blocks of 2^order pages by their struct page (pool_data: the order as a pointer)
+ */
+struct kmem_cache;
+void* mempool_alloc_slab(gfp_t gfp, void* pool_data) QUARRY_SYMBOL(mempool_alloc_slab);
+void mempool_free_slab(void* element, void* pool_data) QUARRY_SYMBOL(mempool_free_slab);
+void* mempool_kmalloc(gfp_t gfp, void* pool_data) QUARRY_SYMBOL(mempool_kmalloc);
+void mempool_kfree(void* element, void* pool_data) QUARRY_SYMBOL(mempool_kfree);
+void* mempool_alloc_pages(gfp_t gfp, void* pool_data) QUARRY_SYMBOL(mempool_alloc_pages);
+void mempool_free_pages(void* element, void* pool_data) QUARRY_SYMBOL(mempool_free_pages);
+
+/* mempool_create over these. NULL for an order of MAX_ORDER or more, as well. */
+mempool_t* mempool_create_slab_pool(int min_nr, struct kmem_cache* cache)
+    QUARRY_SYMBOL(mempool_create_slab_pool);
+mempool_t* mempool_create_kmalloc_pool(int min_nr, size_t size)
+    QUARRY_SYMBOL(mempool_create_kmalloc_pool);
+mempool_t* mempool_create_page_pool(int min_nr, int order) QUARRY_SYMBOL(mempool_create_page_pool);
+
 #ifdef __cplusplus
 }
 #endif
