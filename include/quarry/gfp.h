@@ -8,10 +8,10 @@
 #define __GFP_HIGHMEM 0x02u
 
 /* What may be done for it. */
-#define __GFP_WAIT 0x10u      /* ask the system for more, give back what is cached, wait for a lock */
-#define __GFP_HIGH 0x20u      /* use the reserve below the min watermark */
-#define __GFP_NOWARN 0x200u   /* do not report a failure */
-#define __GFP_NOFAIL 0x800u   /* try until there is memory; needs __GFP_WAIT */
+#define __GFP_WAIT 0x10u    /* ask the system for more, give back what is cached, wait for a lock */
+#define __GFP_HIGH 0x20u    /* use the reserve below the min watermark */
+#define __GFP_NOWARN 0x200u /* do not report a failure */
+#define __GFP_NOFAIL 0x800u /* try until there is memory; needs __GFP_WAIT */
 #define __GFP_NORETRY 0x1000u /* do not give back what is cached, fail at once */
 #define __GFP_ZERO 0x8000u    /* the memory reads as zero */
 
@@ -19,7 +19,8 @@
 #define GFP_KERNEL (__GFP_WAIT)
 #define GFP_USER (__GFP_WAIT)
 #define GFP_HIGHUSER (__GFP_WAIT | __GFP_HIGHMEM)
-/* Never a system call and never a wait: only what is committed already. ATOMIC may use the reserve. */
+/* Never a system call and never a wait: only what is committed already. ATOMIC may use the reserve.
+ */
 #define GFP_NOWAIT 0u
 #define GFP_ATOMIC (__GFP_HIGH)
 #define GFP_DMA (__GFP_DMA)
@@ -27,8 +28,10 @@
 typedef unsigned gfp_t;
 
 /* DMA: addresses below 4 GiB, in memory and locked there. NORMAL: what malloc uses. HIGHMEM: pages
-   of a memory file that have no address of their own. A request that its zone cannot serve goes to
-   the next: from HIGHMEM to NORMAL to DMA. */
+   of a memory file that have no address of their own; after fork see quarry_highmem_fd. What a fork
+   child has of its parent's DMA blocks is a copy that is not locked; its own requests get pages
+   that the parent never had, while ZONE_DMA, 16 MiB, has some. A request that its zone cannot serve
+   goes to the next: from HIGHMEM to NORMAL to DMA. */
 enum zone_type { ZONE_DMA, ZONE_NORMAL, ZONE_HIGHMEM };
 
 /* The kernel's names are declared as what users write and resolve to quarry_* symbols, so that a

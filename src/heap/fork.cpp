@@ -2,6 +2,7 @@
 // os/lock.h gives, so that the child's copy of everything is whole and no lock belongs to a thread
 // that the child does not have.
 #include "heap/heap.h"
+#include "page/dma.h"
 #include "page/highmem.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
@@ -44,6 +45,7 @@ void after_fork_in_child() QUARRY_NO_ANALYSIS {
   release_common();
   percpu::release_all_in_child();
   release_reclaim_in_child();
+  retire_dma_in_child();
   close_highmem_in_child();
 }
 
