@@ -28,8 +28,10 @@
 typedef unsigned gfp_t;
 
 /* DMA: addresses below 4 GiB, in memory and locked there. NORMAL: what malloc uses. HIGHMEM: pages
-   of a memory file that have no address of their own. A request that its zone cannot serve goes to
-   the next: from HIGHMEM to NORMAL to DMA. */
+   of a memory file that have no address of their own; after fork see quarry_highmem_fd. What a fork
+   child has of its parent's DMA blocks is a copy that is not locked; its own requests get pages
+   that the parent never had, while ZONE_DMA, 16 MiB, has some. A request that its zone cannot serve
+   goes to the next: from HIGHMEM to NORMAL to DMA. */
 enum zone_type { ZONE_DMA, ZONE_NORMAL, ZONE_HIGHMEM };
 
 /* The kernel's names are declared as what users write and resolve to quarry_* symbols, so that a

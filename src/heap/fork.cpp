@@ -3,6 +3,7 @@
 // that the child does not have.
 #include "heap/heap.h"
 #include "mempool/mempool.h"
+#include "page/dma.h"
 #include "page/highmem.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
@@ -49,6 +50,7 @@ void after_fork_in_child() QUARRY_NO_ANALYSIS {
   release_cache_numbers();
   release_reclaim_in_child();
   mempool::release_all_in_child();
+  retire_dma_in_child();
   close_highmem_in_child();
 }
 

@@ -3,21 +3,19 @@
 #include "base/format.h"
 #include "os/fatal.h"
 #include "page/highmem.h"
+#include "page/page_alloc.h"
 #include "page/zones.h"
 
 namespace quarry {
 
 namespace {
 
-// Of page::tag: allocated without __GFP_WAIT.
-constexpr u16 allocated_briefly = 1;
-
 std::atomic_ref<u32> count_of(page* head) {
   return std::atomic_ref(head->count);
 }
 
 // The page is no head of a block in use: says why, and aborts.
-[[noreturn]] void report(page* p, const char* call) {
+[[noreturn]] QUARRY_NOINLINE void report(page* p, const char* call) {
   const zone* z = zone_of(p);
   if (!z) os::die(call, p, "not a page of this allocator");
   page* head = p;
@@ -39,53 +37,73 @@ std::atomic_ref<u32> count_of(page* head) {
   os::die(call, head, reason.data());
 }
 
-void set_block(page* p, unsigned order, u16 tag) {
+QUARRY_ALWAYS_INLINE void set_block(page* p, unsigned order, gfp_t gfp) {
   p->order = static_cast<u8>(order);
-  p->tag = tag;
+  p->tag = static_cast<u16>(gfp & __GFP_WAIT);
   count_of(p).store(1, std::memory_order_relaxed);
   p->kind = page_kind::block;
+}
+
+QUARRY_NOINLINE page* alloc_slow(gfp_t gfp, unsigned order, unsigned node) {
+  bool clean;
+  page* head = get_free_pages(gfp, order, node, &clean);
+  if (head) set_block(head, order, gfp);
+  return head;
+}
+
+// The zone of a page that is the head of a block in use.
+QUARRY_ALWAYS_INLINE zone* check_block(page* p, const char* call) {
+  zone* z = zone_of(p);
+  if (!z || p->kind != page_kind::block) report(p, call);
+  return z;
+}
+
+QUARRY_ALWAYS_INLINE void put_checked(zone* z, page* head, const char* call) {
+  // Pairs with itself: whoever frees the block comes after all that others did with it. Who has the
+  // only reference has nobody to exclude.
+  if (count_of(head).load(std::memory_order_acquire) != 1) {
+    const u32 before = count_of(head).fetch_sub(1, std::memory_order_acq_rel);
+    if (before == 0) os::die(call, head, "already free");
+    if (before != 1) return;
+  }
+  if (z->kind() == zone_kind::highmem) check_unmapped(head, head->order, call);
+  const unsigned order = head->order;
+  if (z == &normal_zone && order <= max_listed_order && try_list(head, order)) return;
+  put_free_pages(z, head, order, head->tag & __GFP_WAIT);
 }
 
 }  // namespace
 
 page* alloc_block(gfp_t gfp, unsigned order, unsigned node) {
-  bool clean;
-  page* head = get_free_pages(gfp, order, node, &clean);
-  if (head) set_block(head, order, gfp & __GFP_WAIT ? 0 : allocated_briefly);
+  constexpr gfp_t more = __GFP_DMA | __GFP_HIGHMEM | __GFP_ZERO;
+  page* head = nullptr;
+  if (order <= max_listed_order && node == 0 && !(gfp & more)) head = try_listed(order);
+  if (!head) return alloc_slow(gfp, order, node);
+  set_block(head, order, gfp);
   return head;
 }
 
-page* checked_block(page* p, const char* call) {
-  if (!zone_of(p) || p->kind != page_kind::block) report(p, call);
-  return p;
-}
-
 void get_block(page* p, const char* call) {
-  count_of(checked_block(p, call)).fetch_add(1, std::memory_order_relaxed);
+  check_block(p, call);
+  count_of(p).fetch_add(1, std::memory_order_relaxed);
 }
 
 void put_block(page* p, const char* call) {
-  page* head = checked_block(p, call);
-  // Pairs with itself: whoever frees the block comes after all that others did with it.
-  const u32 before = count_of(head).fetch_sub(1, std::memory_order_acq_rel);
-  if (before == 0) os::die(call, head, "already free");
-  if (before != 1) return;
-  if (zone_of(head)->kind() == zone_kind::highmem) check_unmapped(head, head->order, call);
-  put_free_pages(head, head->order, !(head->tag & allocated_briefly));
+  put_checked(check_block(p, call), p, call);
 }
 
 void free_block(page* p, unsigned order, const char* call) {
-  page* head = checked_block(p, call);
-  if (head->order != order) report_order(head, order, call);
-  put_block(head, call);
+  zone* z = check_block(p, call);
+  if (p->order != order) report_order(p, order, call);
+  put_checked(z, p, call);
 }
 
 void split_block(page* p, unsigned order, const char* call) {
-  page* head = checked_block(p, call);
-  if (head->order != order) report_order(head, order, call);
+  check_block(p, call);
+  if (p->order != order) report_order(p, order, call);
   for (std::size_t i = 1; i < std::size_t{1} << order; i++)
-    set_block(head + i, 0, head->tag);
-  head->order = 0;
+    set_block(p + i, 0, p->tag);
+  p->order = 0;
 }
 
 unsigned references_of(const page* p) {

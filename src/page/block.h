@@ -1,8 +1,8 @@
 // Page blocks as a program has them (quarry/page.h): counted references, and every page that is
 // handed in is checked. Wrong use dies in the name of `call`.
 //
-// Of the head's map entry: kind block, its order, the count of references, and in the tag how the
-// block was allocated: it is freed on the same terms.
+// Of the head's map entry: kind block, its order, the count of references, and in the tag whether
+// it was allocated with __GFP_WAIT: it is freed on the same terms.
 #pragma once
 
 #include "page/gfp.h"
@@ -12,9 +12,6 @@ namespace quarry {
 // A block with one reference, of that node if it has one. nullptr where there is none under the
 // flags.
 page* alloc_block(gfp_t gfp, unsigned order, unsigned node);
-
-// The head of a block in use; dies on anything else.
-page* checked_block(page* p, const char* call);
 
 void get_block(page* head, const char* call);
 // The last reference frees the block.

@@ -82,4 +82,8 @@ void release_dma() QUARRY_NO_ANALYSIS {
   making_lock.release();
 }
 
+void retire_dma_in_child() {
+  if (dma_zone()) the_zone.retire(false);
+}
+
 }  // namespace quarry

@@ -23,5 +23,9 @@ zone* dma_zone();
 // For the fork handlers: no zone is made between the two.
 void acquire_dma();
 void release_dma();
+// What a child has of the parent's pages is a copy that is not locked, and of huge pages one that
+// may not be had (SIGBUS): it gets fresh ones instead, while
+// there are some that the parent never had.
+void retire_dma_in_child();
 
 }  // namespace quarry

@@ -104,14 +104,13 @@ page* get_free_pages(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
                     : allocate_briefly(gfp, order, node, clean);
   }
   if (head && gfp & __GFP_ZERO && !*clean && !make_zero(head, order, may_wait)) {
-    put_free_pages(head, order, may_wait);
+    put_free_pages(zone_of(head), head, order, may_wait);
     return get_free_pages(gfp & ~__GFP_HIGHMEM, order, node, clean);
   }
   return head;
 }
 
-void put_free_pages(page* head, unsigned order, bool may_wait) {
-  zone* z = zone_of(head);
+void put_free_pages(zone* z, page* head, unsigned order, bool may_wait) {
   if (z == &normal_zone)
     return may_wait ? free_pages(head, order) : free_pages_briefly(head, order);
   if (!may_wait) return z->free_briefly(head, order);

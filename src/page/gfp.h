@@ -2,7 +2,7 @@
 // page blocks of the program (page/block.h), and for slabs whose owner may not wait.
 #pragma once
 
-#include "page/page.h"
+#include "page/zone.h"
 #include "quarry/gfp.h"
 
 namespace quarry {
@@ -15,7 +15,7 @@ namespace quarry {
 // Without __GFP_WAIT: no system call, no waiting; from a signal handler too.
 page* get_free_pages(gfp_t gfp, unsigned order, unsigned node, bool* clean);
 
-// Takes it back. `may_wait`: system calls are allowed.
-void put_free_pages(page* head, unsigned order, bool may_wait);
+// Takes it back to its zone. `may_wait`: system calls are allowed.
+void put_free_pages(zone* z, page* head, unsigned order, bool may_wait);
 
 }  // namespace quarry

@@ -159,7 +159,7 @@ void release_highmem() QUARRY_NO_ANALYSIS {
 }
 
 void close_highmem_in_child() {
-  if (highmem_zone()) the_zone.close();
+  if (highmem_zone()) the_zone.retire(true);
 }
 
 }  // namespace quarry

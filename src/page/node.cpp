@@ -7,10 +7,11 @@
 
 namespace quarry {
 
+constinit unsigned nodes = 1;
+
 namespace {
 
 // All written by start_nodes().
-constinit unsigned nodes = 1;
 constinit unsigned machine_nodes = 1;
 constinit std::size_t part = SIZE_MAX;  // frames of each node; the last one's are more
 constinit frame_space spaces[max_nodes - 1]{};
@@ -57,16 +58,11 @@ void start_nodes(unsigned count) {
   nodes = count;
 }
 
-unsigned node_count() {
-  return nodes;
-}
-
 zone* normal_zone_of(unsigned node) {
   return node == 0 ? &normal_zone : &other_zones[node - 1];
 }
 
-unsigned local_node() {
-  if (nodes == 1) return 0;
+unsigned local_node_of_many() {
   return (machine_nodes > 1 ? os::current_node() : os::current_cpu()) % nodes;
 }
 

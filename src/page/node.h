@@ -13,13 +13,19 @@ inline constexpr unsigned max_nodes = 8;
 // Once, after reserve_region and before the first page. There are fewer where the region is small.
 void start_nodes(unsigned count);
 
-unsigned node_count();
+QUARRY_HIDDEN extern unsigned nodes;  // written by start_nodes()
+inline unsigned node_count() {
+  return nodes;
+}
 
 // ZONE_NORMAL of a node below node_count().
 zone* normal_zone_of(unsigned node);
 
 // The node of the CPU that the caller runs on.
-unsigned local_node();
+unsigned local_node_of_many();
+inline unsigned local_node() {
+  return nodes == 1 ? 0 : local_node_of_many();
+}
 
 // Which node's part of the region a page lies in.
 unsigned node_of_frame(const page* p);

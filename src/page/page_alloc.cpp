@@ -9,19 +9,15 @@ namespace quarry {
 
 namespace {
 
-// The lists' indices among the per-CPU arrays. Size classes, which share the index space because
-// free() takes the class byte for an index, stay below.
-constexpr unsigned first_index = percpu::index_count - 1 - max_listed_order;
-
 // Bytes of free pages that one order's list may hold per CPU, and blocks that move at a time.
 constexpr std::size_t list_bytes = 128 * kib;
 constexpr unsigned batch = 8;
 
 constexpr unsigned index_of(unsigned order) {
-  return first_index + order;
+  return first_list_index + order;
 }
 constexpr unsigned order_of(unsigned index) {
-  return index - first_index;
+  return index - first_list_index;
 }
 
 void flush(unsigned order, void** blocks, unsigned count) {
@@ -122,7 +118,7 @@ void free_run(page* head, std::size_t pages, bool clean) {
 }
 
 bool drain_page_list(unsigned index, void** blocks, unsigned count) {
-  if (index < first_index) return false;
+  if (index < first_list_index) return false;
   flush(order_of(index), blocks, count);
   return true;
 }

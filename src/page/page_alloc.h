@@ -3,11 +3,39 @@
 #pragma once
 
 #include "page/zone.h"
+#include "percpu/array.h"
 
 namespace quarry {
 
 // Blocks of up to 2^max_listed_order pages go through the per-CPU lists.
 inline constexpr unsigned max_listed_order = 3;
+
+// The lists' indices among the per-CPU arrays. Size classes, which share the index space because
+// free() takes the class byte for an index, stay below.
+inline constexpr unsigned first_list_index = percpu::index_count - 1 - max_listed_order;
+
+// The fast paths of a page block: from and to this CPU's list, if there are sequences. Neither
+// makes a system call or waits.
+QUARRY_ALWAYS_INLINE page* try_listed(unsigned order) {
+#if QUARRY_HAS_SEQUENCES
+  if (percpu::use_sequences) {
+    if (void* block = percpu::sequence::pop(first_list_index + order))
+      return region.frames.page_of(block);
+  }
+#endif
+  return nullptr;
+}
+
+QUARRY_ALWAYS_INLINE bool try_list(page* head, unsigned order) {
+#if QUARRY_HAS_SEQUENCES
+  if (percpu::use_sequences) {
+    head->kind = page_kind::cached;
+    head->order = static_cast<u8>(order);
+    return percpu::sequence::push(first_list_index + order, region.frames.address_of(head));
+  }
+#endif
+  return false;
+}
 
 // Once, after percpu::start and reserve_region.
 void start_page_lists();

@@ -162,7 +162,8 @@ page* zone::allocate_briefly(unsigned order, bool* clean, reserve depth, std::si
 
 void zone::give(page* head, std::size_t pages, bool clean) {
   head->kind = page_kind::none;
-  if (!closed_) buddy_.give(space_->number_of(head), pages, clean);
+  const std::size_t first = space_->number_of(head);
+  if (first >= retired_) buddy_.give(first, pages, clean);
 }
 
 void zone::free(page* head, std::size_t pages, bool clean) {
@@ -205,9 +206,11 @@ void zone::take_deferred() {
   }
 }
 
-void zone::close() {
+void zone::retire(bool close) {
   os::lock_guard guard(lock_);
-  closed_ = true;
+  take_deferred();
+  retired_ = committed_pages();
+  closed_ = close;
   bool clean;
   for (unsigned order = max_order + 1; order-- > 0;) {
     while (buddy_.take(order, std::size_t{1} << order, &clean)) {

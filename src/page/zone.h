@@ -102,8 +102,9 @@ class zone {
   // From now on the zone keeps a reserve. Until then its watermarks are 0.
   void keep_reserve() { keeps_reserve_.store(true, std::memory_order_relaxed); }
 
-  // Hands out nothing more and takes nothing back: for a fork child, whose parent has the memory.
-  void close() QUARRY_EXCLUDES(lock_);
+  // For a fork child where the parent's memory is not the child's to hand out: what the zone has
+  // now is never handed out again. It may still grow, unless it is closed.
+  void retire(bool close) QUARRY_EXCLUDES(lock_);
 
   // Pages in use or on per-CPU lists, dirty pages, and pages committed; a glance without the lock.
   std::size_t used_pages() const { return used_.load(std::memory_order_relaxed); }
@@ -136,6 +137,7 @@ class zone {
   os::lock lock_;
   buddy buddy_ QUARRY_GUARDED_BY(lock_);
   std::size_t isolated_ QUARRY_GUARDED_BY(lock_) = 0;  // pages being purged: on no list, in no use
+  std::size_t retired_ QUARRY_GUARDED_BY(lock_) = 0;   // frames below are not handed out again
   bool closed_ QUARRY_GUARDED_BY(lock_) = false;
   std::atomic<std::size_t> committed_{0};  // written under lock_, read anywhere
   std::atomic<std::size_t> used_{0};       // likewise

@@ -22,7 +22,7 @@ bool has_entry(const zone* z, const page* p) {
 
 }  // namespace
 
-zone* zone_of(const page* p) {
+zone* zone_of_slow(const page* p) {
   if (is_entry_of(region.frames, p)) {
     if (!in_frames(region.frames.address_of(p))) return nullptr;
     return node_count() == 1 ? &normal_zone : normal_zone_of(node_of_frame(p));
