@@ -9,6 +9,7 @@
 
 #include "heap/kmalloc.h"
 #include "os/fatal.h"
+#include "page/node.h"
 #include "preload/export.h"
 #include "quarry/stats.h"
 #include "slab/dedicated.h"
@@ -44,7 +45,11 @@ QUARRY_NOINLINE void free_slow(kmem_cache_t* cache, void* object, const void* ca
 }
 
 QUARRY_NOINLINE void* kmalloc_slow_or_enomem(std::size_t size, gfp_t gfp) {
-  return or_enomem(kmalloc_slow(size, gfp));
+  return or_enomem(kmalloc_block(size, 1, gfp));
+}
+
+bool is_node(int node) {
+  return start() && static_cast<unsigned>(node) < node_count();
 }
 
 int error_number(cache_error error) {
@@ -86,8 +91,11 @@ QUARRY_EXPORT void* kmem_cache_zalloc(kmem_cache_t* cache, gfp_t gfp) {
   return alloc_slow(cache, gfp | __GFP_ZERO, __builtin_return_address(0));
 }
 
-QUARRY_EXPORT void* kmem_cache_alloc_node(kmem_cache_t* cache, gfp_t gfp, int) {
-  return alloc_slow(cache, gfp, __builtin_return_address(0));
+QUARRY_EXPORT void* kmem_cache_alloc_node(kmem_cache_t* cache, gfp_t gfp, int node) {
+  const void* caller = __builtin_return_address(0);
+  if (node < 0) return alloc_slow(cache, gfp, caller);
+  if (!is_node(node)) return fail(EINVAL);
+  return or_enomem(allocate_object_on(from(cache), gfp, static_cast<unsigned>(node), caller));
 }
 
 QUARRY_EXPORT void kmem_cache_free(kmem_cache_t* cache, void* object) {
@@ -144,8 +152,10 @@ QUARRY_EXPORT void* kcalloc(std::size_t count, std::size_t size, gfp_t gfp) {
   return kmalloc_array(count, size, gfp | __GFP_ZERO);
 }
 
-QUARRY_EXPORT void* kmalloc_node(std::size_t size, gfp_t gfp, int) {
-  return kmalloc(size, gfp);
+QUARRY_EXPORT void* kmalloc_node(std::size_t size, gfp_t gfp, int node) {
+  if (node < 0) return kmalloc(size, gfp);
+  if (!is_node(node)) return fail(EINVAL);
+  return or_enomem(kmalloc_block(size, 1, gfp, node));
 }
 
 QUARRY_EXPORT void* kmalloc_align(std::size_t size, std::size_t align, gfp_t gfp) {

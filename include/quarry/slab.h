@@ -5,7 +5,9 @@
    is GFP_KERNEL or another of quarry/gfp.h: with __GFP_WAIT (GFP_KERNEL, GFP_USER) a call may make
    system calls and wait for a lock; without (GFP_ATOMIC, GFP_NOWAIT) it does neither, and takes
    only what is committed already. With __GFP_NOFAIL as well as __GFP_WAIT it tries until there is
-   memory. The others that a function does not name have no effect on it.
+   memory; with __GFP_NORETRY it does not give back what is cached elsewhere to get some. With
+   __GFP_DMA, the kmalloc family takes memory of ZONE_DMA; the first block of a size needs
+   __GFP_WAIT as well. The others that a function does not name have no effect on it.
 
    All of it may be called by any thread, under locks of the program's and in a fork child, but not
    from a signal handler. Wrong use ends the process with one line on standard error that names the
@@ -34,7 +36,7 @@ typedef struct kmem_cache kmem_cache_t;
    and comes with those checks too. */
 #define SLAB_HWCACHE_ALIGN 0x00002000ul /* no two objects share a cache line without need */
 #define SLAB_PANIC 0x00040000ul         /* if there can be no such cache, abort */
-#define SLAB_CACHE_DMA 0x00004000ul     /* objects from ZONE_DMA */
+#define SLAB_CACHE_DMA 0x00004000ul     /* objects from ZONE_DMA; a fork child makes a new one */
 #define SLAB_CONSISTENCY_CHECKS 0x00000100ul
 #define SLAB_RED_ZONE 0x00000400ul
 #define SLAB_POISON 0x00000800ul
@@ -83,7 +85,8 @@ void* kmem_cache_alloc(kmem_cache_t* cache, gfp_t gfp) QUARRY_SYMBOL(kmem_cache_
  */
 void* kmem_cache_zalloc(kmem_cache_t* cache, gfp_t gfp) QUARRY_SYMBOL(kmem_cache_zalloc);
 
-/* An object, in memory of the node if it can be had; -1 stands for any. */
+/* An object, in memory of the node if it can be had and gfp has __GFP_WAIT; -1 stands for any. NULL
+   and EINVAL for a node that there is not. */
 void* kmem_cache_alloc_node(kmem_cache_t* cache, gfp_t gfp, int node)
     QUARRY_SYMBOL(kmem_cache_alloc_node);
 
@@ -110,14 +113,15 @@ const char* kmem_cache_name(kmem_cache_t* cache) QUARRY_SYMBOL(kmem_cache_name);
 
 /* Memory of at least `size` bytes, aligned to 16 (to 8 for sizes up to 8), a power of two that is
    no larger than a page to itself. For a size of 0 a block of its own. Up to 1 MiB from the caches
-   size-N, larger ones are blocks of pages. kfree and free take each other's blocks. */
+   size-N (with __GFP_DMA to 16 KiB, from size-N(DMA)), larger ones are blocks of pages. kfree and
+   free take each other's blocks. */
 void* kmalloc(size_t size, gfp_t gfp) QUARRY_SYMBOL(kmalloc);
 /* The same, reading as zero. */
 void* kzalloc(size_t size, gfp_t gfp) QUARRY_SYMBOL(kzalloc);
 /* The same for `count` times `size` bytes; NULL and ENOMEM where that is more than a size_t. */
 void* kmalloc_array(size_t count, size_t size, gfp_t gfp) QUARRY_SYMBOL(kmalloc_array);
 void* kcalloc(size_t count, size_t size, gfp_t gfp) QUARRY_SYMBOL(kcalloc);
-/* In memory of the node if it can be had; -1 stands for any. */
+/* As kmem_cache_alloc_node. */
 void* kmalloc_node(size_t size, gfp_t gfp, int node) QUARRY_SYMBOL(kmalloc_node);
 /* Aligned to `align`, a power of two (EINVAL otherwise). */
 void* kmalloc_align(size_t size, size_t align, gfp_t gfp) QUARRY_SYMBOL(kmalloc_align);

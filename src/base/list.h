@@ -28,6 +28,11 @@ class list {
   bool empty() const { return head_.next == nullptr || head_.next == &head_; }
   T* front() const { return empty() ? nullptr : element(head_.next); }
 
+  // The one behind `item`, which is on this list; nullptr behind the last.
+  T* after(const T* item) const {
+    return item->link.next == &head_ ? nullptr : element(item->link.next);
+  }
+
   void push_front(T* item) { insert(&item->link, &head()); }
   void push_back(T* item) { insert(&item->link, head().previous); }
   void remove(T* item) { list_unlink(&item->link); }

@@ -9,6 +9,7 @@
 #include "page/vmalloc.h"
 #include "page/zones.h"
 #include "slab/dedicated.h"
+#include "slab/dma_caches.h"
 
 namespace quarry {
 
@@ -51,6 +52,7 @@ void after_fork_in_child() QUARRY_NO_ANALYSIS {
   release_reclaim_in_child();
   mempool::release_all_in_child();
   retire_dma_in_child();
+  retire_dma_caches_in_child();
   close_highmem_in_child();
 }
 

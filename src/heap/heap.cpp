@@ -8,6 +8,7 @@
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"
+#include "page/zones.h"
 #include "slab/dedicated.h"
 
 namespace quarry {
@@ -94,10 +95,6 @@ large_block find_large(const void* block, const char* call) {
     return {.vm = vm, .size = vm_size(vm)};
   }
   os::die(call, block, "not a block of this allocator");
-}
-
-unsigned class_at(const void* block) {
-  return in_frames(block) ? *class_of_frame(block) : 0;
 }
 
 void* allocate_growing(std::size_t size) {

@@ -4,7 +4,10 @@
 #include <cstring>
 
 #include "os/thread.h"
+#include "page/block.h"
+#include "page/zones.h"
 #include "slab/dedicated.h"
+#include "slab/dma_caches.h"
 
 namespace quarry {
 
@@ -13,45 +16,88 @@ namespace {
 // Between two attempts of a request that must not fail.
 constexpr unsigned retry_ms = 1;
 
-// Without a system call and without waiting: from the general caches alone.
-void* allocate_briefly(std::size_t size, gfp_t gfp) {
-  if (size > max_small_size || !start()) return nullptr;
-  return general_caches[compute_class(std::max<std::size_t>(size, 1))].allocate_briefly(gfp);
+struct request {
+  std::size_t size;  // > 0
+  std::size_t alignment;
+  gfp_t gfp;
+  unsigned node;
+};
+
+void* zero_if_asked(void* block, const request& r) {
+  return block && r.gfp & __GFP_ZERO ? std::memset(block, 0, r.size) : block;
 }
 
-void* allocate_waiting(std::size_t size, std::size_t alignment, gfp_t gfp) {
-  if (alignment == 1) return gfp & __GFP_ZERO ? allocate_zeroed(size) : allocate(size);
-  void* block = allocate_aligned(alignment, size);
-  if (block && (gfp & __GFP_ZERO)) std::memset(block, 0, size);
-  return block;
+// A block of pages: free() knows it by its page.
+void* allocate_pages(const request& r) {
+  const std::size_t size = std::max(r.size, r.alignment);
+  if (size > page_size << max_order) return nullptr;
+  const unsigned node = r.node == kmem_cache::any_node ? local_node() : r.node;
+  page* head = alloc_block(r.gfp & ~__GFP_HIGHMEM, order_of_pages(bytes_to_pages(size)), node);
+  return head ? zone_of(head)->space().address_of(head) : nullptr;
+}
+
+void* allocate_dma(const request& r) {
+  const std::size_t size = std::max(r.size, r.alignment);
+  if (size > max_dma_size) return allocate_pages(r);
+  kmem_cache* cache = dma_cache_for(size, r.gfp & __GFP_WAIT);
+  if (!cache) return nullptr;
+  const gfp_t gfp = r.gfp & ~(__GFP_ZERO | __GFP_NOFAIL);
+  return zero_if_asked(allocate_object(cache, gfp, __builtin_return_address(0)), r);
+}
+
+// An object of a general cache that malloc's own path does not serve: it must not wait, nor try
+// twice, or is to be of a node.
+void* take_object(unsigned size_class, const request& r) {
+  kmem_cache& cache = general_caches[size_class];
+  if (!(r.gfp & __GFP_WAIT)) return cache.allocate_briefly(r.gfp);
+  if (r.node != kmem_cache::any_node) return cache.allocate_on(r.node, r.gfp);
+  void* object = percpu::pop(size_class);
+  return object ? object : cache.allocate(nullptr, r.gfp);
+}
+
+void* allocate_particular(const request& r) {
+  // As allocate_aligned(): an object is as aligned as its size.
+  const std::size_t size = align_up(r.size, r.alignment);
+  if (r.alignment > page_size || size > max_small_size) return allocate_pages(r);
+  const unsigned size_class = compute_class(size);
+  // Blocks of their own pages may become runs, which are node 0's.
+  const bool single = general_caches[size_class].shape().single;
+  if (single && r.node != kmem_cache::any_node) return allocate_pages(r);
+  return zero_if_asked(take_object(size_class, r), r);
+}
+
+void* allocate_as_malloc(const request& r) {
+  if (r.alignment == 1) return r.gfp & __GFP_ZERO ? allocate_zeroed(r.size) : allocate(r.size);
+  return zero_if_asked(allocate_aligned(r.alignment, r.size), r);
+}
+
+void* try_once(const request& r) {
+  if (r.gfp & __GFP_DMA) return allocate_dma(r);
+  const bool particular = !(r.gfp & __GFP_WAIT) || r.gfp & __GFP_NORETRY;
+  if (particular || r.node != kmem_cache::any_node) return allocate_particular(r);
+  return allocate_as_malloc(r);
 }
 
 }  // namespace
 
-void* kmalloc_block(std::size_t size, std::size_t alignment, gfp_t gfp) {
-  if (size > PTRDIFF_MAX || (gfp & __GFP_DMA)) return nullptr;
-  if (!(gfp & __GFP_WAIT)) {
-    if (alignment > page_size) return nullptr;
-    void* block = allocate_briefly(align_up(size, alignment), gfp);
-    if (block && (gfp & __GFP_ZERO)) std::memset(block, 0, size);
-    return block;
-  }
-  for (;;) {
-    void* block = allocate_waiting(size, alignment, gfp);
-    if (block || !(gfp & __GFP_NOFAIL)) return block;
+void* kmalloc_block(std::size_t size, std::size_t alignment, gfp_t gfp, int node) {
+  if (size > PTRDIFF_MAX || !start()) return nullptr;
+  const bool any = node < 0 || node_count() == 1;
+  const request r = {std::max<std::size_t>(size, 1), alignment, gfp,
+                     any ? kmem_cache::any_node : static_cast<unsigned>(node)};
+  constexpr gfp_t insists = __GFP_NOFAIL | __GFP_WAIT;
+  void* block;
+  while (!(block = try_once(r)) && (gfp & insists) == insists)
     os::sleep_ms(retry_ms);
-  }
-}
-
-void* kmalloc_slow(std::size_t size, gfp_t gfp) {
-  return kmalloc_block(size, 1, gfp);
+  return block;
 }
 
 void* krealloc_block(void* block, std::size_t size, gfp_t gfp) {
   const std::size_t old_size = usable_size(block, "krealloc");
   if (size > PTRDIFF_MAX) return nullptr;
   void* moved = block;
-  if (gfp & __GFP_WAIT) {
+  constexpr gfp_t particular = __GFP_DMA | __GFP_NORETRY;
+  if (gfp & __GFP_WAIT && !(gfp & particular)) {
     while (!(moved = reallocate(block, size)) && (gfp & __GFP_NOFAIL))
       os::sleep_ms(retry_ms);
   } else if (size > old_size) {

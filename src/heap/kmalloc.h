@@ -7,12 +7,10 @@
 
 namespace quarry {
 
-// At least `size` bytes, aligned to `alignment`, a power of two, as well as malloc's blocks are.
-// nullptr where memory has ended, or none can be had as `gfp` asks.
-void* kmalloc_block(std::size_t size, std::size_t alignment, gfp_t gfp);
-
-// kmalloc_block() after the inline path found nothing.
-void* kmalloc_slow(std::size_t size, gfp_t gfp);
+// At least `size` bytes, aligned to `alignment`, a power of two, as well as malloc's blocks are; in
+// memory of a node below node_count() if it can be had, -1 for any. nullptr where memory has ended,
+// or none can be had as `gfp` asks.
+void* kmalloc_block(std::size_t size, std::size_t alignment, gfp_t gfp, int node = -1);
 
 // `block` and `size` are not null.
 void* krealloc_block(void* block, std::size_t size, gfp_t gfp);

@@ -7,12 +7,14 @@ namespace quarry {
 
 namespace {
 
+constexpr std::size_t frames = dma_size >> page_shift;
 constexpr std::size_t huge_pages = os::huge_page_size >> page_shift;
 
 constinit os::lock making_lock;
 constinit bool has_failed QUARRY_GUARDED_BY(making_lock) = false;
 constinit std::atomic<bool> is_made{false};  // set under making_lock, after the space
 constinit frame_space space{};               // written under making_lock, before that
+constinit u8 classes[frames]{};              // the space's
 
 bool commit_locked(char* begin, std::size_t bytes) {
   return os::commit(begin, bytes) && os::lock_memory(begin, bytes);
@@ -43,7 +45,6 @@ constexpr zone_backing dma_backing = {commit_dma, keep_dma, huge_pages};
 constinit zone the_zone{&space, &dma_backing, zone_kind::dma};
 
 bool make() {
-  constexpr std::size_t frames = dma_size >> page_shift;
   constexpr std::size_t map_size = frames * sizeof(page);
   void* memory = os::reserve_below(dma_end, dma_size);
   if (!memory) return false;
@@ -52,7 +53,7 @@ bool make() {
     os::release(memory, dma_size);
     return false;
   }
-  space = {static_cast<char*>(memory), static_cast<page*>(map), frames, 0, page_shift};
+  space = {static_cast<char*>(memory), static_cast<page*>(map), frames, 0, page_shift, classes};
   the_zone.keep_reserve();
   return true;
 }

@@ -1,5 +1,7 @@
 #include "page/gfp.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/format.h"
@@ -21,6 +23,13 @@ constexpr unsigned retry_ms = 1;
 constexpr unsigned most_reports = 10;
 constinit std::atomic<unsigned> reports{0};
 
+struct request {
+  gfp_t gfp;
+  unsigned order;
+  unsigned node;
+  zone_kind lowest;
+};
+
 zone_kind highest_zone(gfp_t gfp) {
   if (gfp & __GFP_DMA) return zone_kind::dma;
   return gfp & __GFP_HIGHMEM ? zone_kind::highmem : zone_kind::normal;
@@ -36,23 +45,23 @@ bool is_listed(const zone* z, unsigned order) {
 }
 
 // The first pass over the zones: those may grow.
-page* allocate(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
-  const std::size_t pages = std::size_t{1} << order;
-  const zone_list list = zones_for(highest_zone(gfp), node, true);
+page* allocate(const request& r, bool* clean) {
+  const std::size_t pages = std::size_t{1} << r.order;
+  const zone_list list = zones_for(highest_zone(r.gfp), r.lowest, r.node, true);
   for (unsigned i = 0; i < list.count; i++) {
     zone* z = list.zones[i];
-    page* head = is_listed(z, order)
-                     ? refill_listed(order, depth_of(gfp))
-                     : z->allocate(pages, pages, clean, depth_of(gfp), list.protect[i]);
+    page* head = is_listed(z, r.order)
+                     ? refill_listed(r.order, depth_of(r.gfp))
+                     : z->allocate(pages, pages, clean, depth_of(r.gfp), list.protect[i]);
     if (head) return head;
   }
   return nullptr;
 }
 
-page* allocate_briefly(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
-  const zone_list list = zones_for(highest_zone(gfp), node, false);
+page* allocate_briefly(const request& r, bool* clean) {
+  const zone_list list = zones_for(highest_zone(r.gfp), r.lowest, r.node, false);
   for (unsigned i = 0; i < list.count; i++) {
-    page* head = list.zones[i]->allocate_briefly(order, clean, depth_of(gfp), list.protect[i]);
+    page* head = list.zones[i]->allocate_briefly(r.order, clean, depth_of(r.gfp), list.protect[i]);
     if (head) return head;
   }
   return nullptr;
@@ -66,30 +75,31 @@ bool make_zero(page* head, unsigned order, bool may_wait) {
   return true;
 }
 
-void report_failure(gfp_t gfp, unsigned order) {
-  if (gfp & __GFP_NOWARN || reports.fetch_add(1, std::memory_order_relaxed) >= most_reports) return;
+void report_failure(const request& r) {
+  if (r.gfp & __GFP_NOWARN || reports.fetch_add(1, std::memory_order_relaxed) >= most_reports)
+    return;
   text line;
-  line << "quarry: page allocation failure: order:" << u64{order} << ", mode:";
-  line.address(reinterpret_cast<void*>(uptr{gfp})) << '\n';
+  line << "quarry: page allocation failure: order:" << u64{r.order} << ", mode:";
+  line.address(reinterpret_cast<void*>(uptr{r.gfp})) << '\n';
   os::write_all(2, line.view());
 }
 
-page* allocate_waiting(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
+page* allocate_waiting(const request& r, bool* clean) {
   for (;;) {
-    if (page* head = allocate(gfp, order, node, clean)) return head;
-    if (!(gfp & __GFP_NORETRY) && reclaim_everything()) {
-      if (page* head = allocate(gfp, order, node, clean)) return head;
+    if (page* head = allocate(r, clean)) return head;
+    if (!(r.gfp & __GFP_NORETRY) && reclaim_everything()) {
+      if (page* head = allocate(r, clean)) return head;
     }
-    if (!(gfp & __GFP_NOFAIL)) break;
+    if (!(r.gfp & __GFP_NOFAIL)) break;
     os::sleep_ms(retry_ms);
   }
-  report_failure(gfp, order);
+  report_failure(r);
   return nullptr;
 }
 
 }  // namespace
 
-page* get_free_pages(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
+page* get_free_pages(gfp_t gfp, unsigned order, unsigned node, bool* clean, zone_kind lowest) {
   *clean = false;
   if (order > max_order) return nullptr;
   const bool may_wait = gfp & __GFP_WAIT;
@@ -100,12 +110,12 @@ page* get_free_pages(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
   }
   if (!head) {
     keep_reserves();
-    head = may_wait ? allocate_waiting(gfp, order, node, clean)
-                    : allocate_briefly(gfp, order, node, clean);
+    const request r = {gfp, order, node, lowest};
+    head = may_wait ? allocate_waiting(r, clean) : allocate_briefly(r, clean);
   }
   if (head && gfp & __GFP_ZERO && !*clean && !make_zero(head, order, may_wait)) {
     put_free_pages(zone_of(head), head, order, may_wait);
-    return get_free_pages(gfp & ~__GFP_HIGHMEM, order, node, clean);
+    return get_free_pages(gfp & ~__GFP_HIGHMEM, order, node, clean, lowest);
   }
   return head;
 }
@@ -116,6 +126,30 @@ void put_free_pages(zone* z, page* head, unsigned order, bool may_wait) {
   if (!may_wait) return z->free_briefly(head, order);
   z->free(head, std::size_t{1} << order, false);
   reclaim_if_much_is_free();
+}
+
+page* get_free_run(gfp_t gfp, std::size_t pages, unsigned node, bool* clean, zone_kind lowest) {
+  const unsigned order = order_of_pages(pages);
+  page* head = get_free_pages(gfp, order, node, clean, lowest);
+  if (!head) return nullptr;
+  const std::size_t tail = (std::size_t{1} << order) - pages;
+  if (tail) put_free_run(zone_of(head), head + pages, tail, gfp & __GFP_WAIT);
+  return head;
+}
+
+// Without waiting a zone takes blocks of powers of two alone.
+void put_free_run(zone* z, page* head, std::size_t pages, bool may_wait) {
+  if (may_wait) {
+    z->free(head, pages, false);
+    return reclaim_if_much_is_free();
+  }
+  for (std::size_t at = z->space().number_of(head); pages != 0;) {
+    const auto order = static_cast<unsigned>(
+        std::min<std::size_t>(std::countr_zero(at), std::bit_width(pages) - 1));
+    put_free_pages(z, z->space().page_at(at), order, false);
+    at += std::size_t{1} << order;
+    pages -= std::size_t{1} << order;
+  }
 }
 
 }  // namespace quarry

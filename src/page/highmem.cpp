@@ -58,7 +58,12 @@ bool make() {
     os::release(map, frames * sizeof(page));
     return false;
   }
-  space = {reinterpret_cast<char*>(first_address), static_cast<page*>(map), frames, 0, page_shift};
+  space = {reinterpret_cast<char*>(first_address),
+           static_cast<page*>(map),
+           frames,
+           0,
+           page_shift,
+           nullptr};
   the_zone.keep_reserve();
   return true;
 }

@@ -51,8 +51,12 @@ void start_nodes(unsigned count) {
   for (unsigned node = 1; node < count; node++) {
     const std::size_t first = node * part;
     const std::size_t frames = node + 1 < count ? part : total - first;
-    spaces[node - 1] = {frames_base + (first << page_shift), region.frames.map + first, frames, 0,
-                        page_shift};
+    spaces[node - 1] = {frames_base + (first << page_shift),
+                        region.frames.map + first,
+                        frames,
+                        0,
+                        page_shift,
+                        class_map + first};
   }
   region.committed.store(total << page_shift, std::memory_order_release);
   nodes = count;

@@ -56,8 +56,9 @@ void lay_out(char* memory, const sizes& s, unsigned cpus, std::size_t cpu_areas_
   auto* vm_map = reinterpret_cast<page*>(maps + s.class_map() + s.mem_map());
   const auto end_of_maps = reinterpret_cast<uptr>(maps) + s.maps();
   frames_base = reinterpret_cast<char*>(align_up(end_of_maps, s.alignment));
-  region.frames = {frames_base, mem_map, s.frames >> page_shift, 0, page_shift};
-  region.vm_units = {frames_base + s.frames, vm_map, s.vm >> vm_unit_shift, 0, vm_unit_shift};
+  region.frames = {frames_base, mem_map, s.frames >> page_shift, 0, page_shift, class_map};
+  region.vm_units = {frames_base + s.frames, vm_map, s.vm >> vm_unit_shift, 0,
+                     vm_unit_shift,          nullptr};
 }
 
 }  // namespace

@@ -24,13 +24,18 @@ struct frame_space {
   // for messages about wrong use and for addresses of blocks in use, which are below any value.
   std::size_t mapped;
   unsigned shift;  // log2 of a unit's bytes, written at start-up
+  // A byte per unit where there are slabs: the class of the one that it belongs to, 0 for none.
+  // Written by who makes the slab; the pointer at start-up.
+  u8* classes;
 
+  std::size_t offset_of(const void* address) const {
+    return static_cast<std::size_t>(static_cast<const char*>(address) - base);
+  }
   page* page_at(std::size_t number) const { return map + number; }
   std::size_t number_of(const page* p) const { return static_cast<std::size_t>(p - map); }
   char* address_of(const page* p) const { return base + (number_of(p) << shift); }
-  page* page_of(const void* address) const {
-    return map + (static_cast<std::size_t>(static_cast<const char*>(address) - base) >> shift);
-  }
+  page* page_of(const void* address) const { return map + (offset_of(address) >> shift); }
+  u8* class_of(const page* p) const { return classes + number_of(p); }
   // Whether the entry is one of the map's.
   bool has(const page* p) const {
     return reinterpret_cast<uptr>(p) - reinterpret_cast<uptr>(map) < total * sizeof(page);

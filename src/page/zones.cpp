@@ -43,6 +43,12 @@ page* page_at_address(const void* address) {
   return nullptr;
 }
 
+const frame_space* slab_space_of(const void* address) {
+  if (in_frames(address)) return &region.frames;
+  const zone* z = dma_zone();
+  return z && z->space().contains(address) ? &z->space() : nullptr;
+}
+
 void keep_reserves() {
   for (unsigned node = 0; node < node_count(); node++)
     normal_zone_of(node)->keep_reserve();
@@ -59,7 +65,7 @@ std::size_t protection_of(const zone* z, zone_kind wanted) {
   return is_kept ? normal_zone.committed_pages() / dma_reserve_ratio : 0;
 }
 
-zone_list zones_for(zone_kind highest, unsigned node, bool may_make) {
+zone_list zones_for(zone_kind highest, zone_kind lowest, unsigned node, bool may_make) {
   zone_list list{};
   if (highest == zone_kind::dma) {
     list.add(may_make ? make_dma_zone() : dma_zone());
@@ -69,7 +75,8 @@ zone_list zones_for(zone_kind highest, unsigned node, bool may_make) {
   for (unsigned i = 0; i < node_count(); i++)
     list.add(normal_zone_of((node + i) % node_count()));
   // Locked memory is for those who asked for it: others use the zone once it exists.
-  if (zone* dma = dma_zone()) list.add(dma, protection_of(dma, highest));
+  zone* dma = lowest == zone_kind::dma ? dma_zone() : nullptr;
+  if (dma) list.add(dma, protection_of(dma, highest));
   return list;
 }
 

@@ -19,6 +19,17 @@ inline zone* zone_of(const page* p) {
 // The map entry of the frame that an address lies in; nullptr where no zone has it.
 page* page_at_address(const void* address);
 
+// Where the slab may be that an address lies in: ZONE_NORMAL's frames or ZONE_DMA's; nullptr where
+// neither has the address.
+const frame_space* slab_space_of(const void* address);
+
+// The class byte of its frame, 0 where there is no slab.
+inline unsigned class_at(const void* address) {
+  if (in_frames(address)) return *class_of_frame(address);
+  const frame_space* space = slab_space_of(address);
+  return space ? *space->class_of(space->page_of(address)) : 0;
+}
+
 // From the first request by gfp flags on, the zones keep pages ready (see zone.h).
 void keep_reserves();
 
@@ -33,9 +44,9 @@ struct zone_list {
   void add(zone* z, std::size_t protected_pages = 0);
 };
 
-// From the zone that is meant, downwards; ZONE_NORMAL of that node before those of others. With
-// `may_make` it is made if it does not exist yet.
-zone_list zones_for(zone_kind highest, unsigned node, bool may_make);
+// From the highest zone down to the lowest; ZONE_NORMAL of that node before those of others. With
+// `may_make` the highest is made if it does not exist yet.
+zone_list zones_for(zone_kind highest, zone_kind lowest, unsigned node, bool may_make);
 
 // Pages of `z` that are kept from requests which would rather have a page of `wanted`.
 std::size_t protection_of(const zone* z, zone_kind wanted);

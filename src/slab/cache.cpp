@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "os/fatal.h"
+#include "page/gfp.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
+#include "page/zones.h"
 #include "slab/dedicated.h"
 
 namespace quarry {
@@ -45,7 +47,7 @@ void kmem_cache::create(unsigned number, std::size_t object_size, void** shared)
   shared_room_.store(static_cast<u16>(shared_limit()), std::memory_order_relaxed);
 }
 
-void* kmem_cache::allocate(bool* clean) {
+void* kmem_cache::allocate(bool* clean, gfp_t gfp) {
   if (clean) *clean = false;
   const unsigned room = percpu::grow(number_, percpu::miss::empty);
   const unsigned most = moved();
@@ -53,7 +55,7 @@ void* kmem_cache::allocate(bool* clean) {
     make_shared_array();
   const unsigned wanted = std::min(most, room / 2 + 1);
   void* objects[max_batch];
-  const unsigned taken = take_batch(objects, wanted, clean);
+  const unsigned taken = take_batch(objects, wanted, gfp, clean);
   if (!taken) return nullptr;
   // The last one is the lowest address: it goes to the caller, the next lowest ends on top.
   const unsigned listed = percpu::push_batch(number_, objects, taken - 1);
@@ -104,11 +106,15 @@ unsigned kmem_cache::take_shared(void** objects, unsigned count) {
 
 page* kmem_cache::slab_with_free_objects() {
   if (page* slab = partial_.front()) return slab;
-  page* slab = empty_.pop_front();
-  if (!slab) return nullptr;
+  page* slab = empty_.front();
+  if (slab) start_on_empty(slab);
+  return slab;
+}
+
+void kmem_cache::start_on_empty(page* slab) {
+  empty_.remove(slab);
   empty_count_--;
   partial_.push_front(slab);
-  return slab;
 }
 
 // The lowest address of each slab comes last, to be handed out first.
@@ -117,28 +123,33 @@ unsigned kmem_cache::take_from_slabs(void** objects, unsigned count) {
   while (taken < count) {
     page* slab = slab_with_free_objects();
     if (!slab) break;
-    char* base = region.frames.address_of(slab);
     const unsigned got = std::min(count - taken, shape_.objects - slab->count);
-    void** next = objects + taken + got;
-    index_of(slab, shape_).take_lowest(got, [&](unsigned number) {
-      *--next = base + std::size_t{number} * shape_.object_size;
-      __builtin_prefetch(*next, 1);
-    });
-    slab->count += got;
+    take_from(slab, objects + taken, got);
     taken += got;
-    if (slab->count == shape_.objects) partial_.remove(slab);
   }
-  objects_out_ += taken;
   return taken;
 }
 
-unsigned kmem_cache::take_batch(void** objects, unsigned count, bool* clean) {
+// Of a partial slab that has so many.
+void kmem_cache::take_from(page* slab, void** objects, unsigned count) {
+  char* base = shape_.space->address_of(slab);
+  void** next = objects + count;
+  index_of(slab, shape_).take_lowest(count, [&](unsigned number) {
+    *--next = base + std::size_t{number} * shape_.object_size;
+    __builtin_prefetch(*next, 1);
+  });
+  slab->count += count;
+  objects_out_ += count;
+  if (slab->count == shape_.objects) partial_.remove(slab);
+}
+
+unsigned kmem_cache::take_batch(void** objects, unsigned count, gfp_t gfp, bool* clean) {
   {
     os::lock_guard guard(lock_);
     if (const unsigned taken = take_shared(objects, count)) return taken;
     if (const unsigned taken = take_from_slabs(objects, count)) return taken;
   }
-  page* slab = new_slab(GFP_KERNEL, clean);
+  page* slab = new_slab(gfp, 0, clean);
   if (!slab) return 0;
   os::lock_guard guard(lock_);
   add_slab(slab);
@@ -152,19 +163,23 @@ void kmem_cache::add_slab(page* slab) {
 }
 
 // Where the slabs of all caches get their pages.
-page* kmem_cache::new_pages(gfp_t gfp, bool* clean) {
+page* kmem_cache::new_pages(gfp_t gfp, unsigned node, bool* clean) {
   *clean = false;
-  if (!(gfp & __GFP_WAIT)) {
-    const bool listed = !shape_.single && shape_.order <= max_listed_order;
-    return listed ? pop_listed(shape_.order, true) : nullptr;
+  const bool in_region = shape_.space == &region.frames;
+  const bool asks_much = gfp & __GFP_NORETRY || !(gfp & __GFP_WAIT) || node != 0 || !in_region;
+  if (asks_much) [[unlikely]] {
+    constexpr gfp_t meant = __GFP_WAIT | __GFP_HIGH | __GFP_NORETRY | __GFP_NOWARN;
+    const gfp_t how = (gfp & meant) | (in_region ? 0 : __GFP_DMA);
+    return get_free_run(how, shape_.pages, node, clean,
+                        in_region ? zone_kind::normal : zone_kind::dma);
   }
   if (shape_.single) return alloc_run(shape_.pages, alignment_pages_, clean);
   return alloc_pages(shape_.order);
 }
 
-page* kmem_cache::new_slab(gfp_t gfp, bool* clean) {
+page* kmem_cache::new_slab(gfp_t gfp, unsigned node, bool* clean) {
   bool pages_are_clean;
-  page* head = new_pages(gfp, &pages_are_clean);
+  page* head = new_pages(gfp, node, &pages_are_clean);
   if (!head) return nullptr;
   populate_slab(head, shape_, number_, static_cast<u8>(class_byte_));
   if (layout_.checks || ctor_) construct(head, gfp);
@@ -174,7 +189,7 @@ page* kmem_cache::new_slab(gfp_t gfp, bool* clean) {
 
 void kmem_cache::construct(page* slab, gfp_t gfp) {
   const unsigned long atomic = gfp & __GFP_WAIT ? 0 : SLAB_CTOR_ATOMIC;
-  char* slot = region.frames.address_of(slab);
+  char* slot = shape_.space->address_of(slab);
   for (u32 i = 0; i < shape_.objects; i++, slot += shape_.object_size) {
     if (layout_.checks) paint_new(slot, layout_);
     if (ctor_) ctor_(slot + layout_.left, handle(), SLAB_CTOR_CONSTRUCTOR | atomic);
@@ -182,7 +197,7 @@ void kmem_cache::construct(page* slab, gfp_t gfp) {
 }
 
 void kmem_cache::destruct(page* slab) {
-  char* slot = region.frames.address_of(slab);
+  char* slot = shape_.space->address_of(slab);
   for (u32 i = 0; i < shape_.objects; i++, slot += shape_.object_size) {
     if (layout_.checks) check_free(slot, layout_, name_, "kmem_cache_shrink");
     if (dtor_) dtor_(slot + layout_.left, handle(), 0);
@@ -225,7 +240,8 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
   unsigned i = 0;
   for (; i < count; i++) {
     page* slab = slab_of(objects[i], shape);
-    const u32 number = number_at(shape, static_cast<u32>(offset_of(objects[i])) & shape.mask);
+    const u32 number =
+        number_at(shape, static_cast<u32>(shape.space->offset_of(objects[i])) & shape.mask);
     if (number >= shape.objects) break;
     u64* word = static_cast<u64*>(slab->words) + number / 64;
     if (word != open.word) {
@@ -326,13 +342,18 @@ void kmem_cache::release_slabs(list<page>* slabs, bool to_zone) {
   while (page* slab = slabs->pop_front()) {
     if (layout_.checks || dtor_) destruct(slab);
     dissolve_slab(slab, shape_);
-    if (to_zone) {
-      normal_zone.free(slab, shape_.pages, false);
-    } else if (shape_.single) {
-      free_run(slab, shape_.pages, false);
-    } else {
-      free_pages(slab, shape_.order);
-    }
+    free_pages_of(slab, to_zone);
+  }
+}
+
+void kmem_cache::free_pages_of(page* slab, bool to_zone) {
+  zone* z = zone_of(slab);
+  if (to_zone || z != &normal_zone) {
+    z->free(slab, shape_.pages, false);
+  } else if (shape_.single) {
+    free_run(slab, shape_.pages, false);
+  } else {
+    free_pages(slab, shape_.order);
   }
 }
 

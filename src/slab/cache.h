@@ -121,8 +121,9 @@ class alignas(cache_line) kmem_cache {
   }
 
   // An object after the CPU's array was found empty: refills it by a batch. nullptr when memory has
-  // ended. `clean`, unless null, tells whether the object is known to read as zero.
-  void* allocate(bool* clean = nullptr);
+  // ended. `clean`, unless null, tells whether the object is known to read as zero. `gfp` has
+  // __GFP_WAIT.
+  void* allocate(bool* clean = nullptr, gfp_t gfp = GFP_KERNEL);
 
   // As allocate(), without a system call and without waiting.
   void* allocate_briefly(gfp_t gfp);
@@ -132,9 +133,13 @@ class alignas(cache_line) kmem_cache {
   // where a lock is held for long or much memory is free.
   void free(void* object, bool quietly = false);
 
+  // An object in memory of that node if it can be had, past the arrays. `gfp` has __GFP_WAIT.
+  void* allocate_on(unsigned node, gfp_t gfp) QUARRY_EXCLUDES(lock_);
+
   // An object of a cache with checks, which has no arrays; and back, for `call`. `caller`: the code
-  // that asked, for messages.
-  void* allocate_checked(gfp_t gfp, const void* caller);
+  // that asked, for messages. `node`: as allocate_on(), or any_node.
+  static constexpr unsigned any_node = ~0u;
+  void* allocate_checked(gfp_t gfp, unsigned node, const void* caller);
   void free_checked(void* object, const char* call, const void* caller);
   bool has_checks() const {
     return layout_.checks;
@@ -197,14 +202,19 @@ class alignas(cache_line) kmem_cache {
   char* slot_of(const void* object) const {
     return static_cast<char*>(const_cast<void*>(object)) - layout_.left;
   }
-  unsigned take_batch(void** objects, unsigned count, bool* clean) QUARRY_EXCLUDES(lock_);
+  unsigned take_batch(void** objects, unsigned count, gfp_t gfp, bool* clean)
+      QUARRY_EXCLUDES(lock_);
   unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   unsigned take_from_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
-  void* take_one(gfp_t gfp) QUARRY_EXCLUDES(lock_);
+  void take_from(page* slab, void** objects, unsigned count) QUARRY_REQUIRES(lock_);
+  void* take_one(gfp_t gfp, unsigned node) QUARRY_EXCLUDES(lock_);
   void* take_one_briefly(gfp_t gfp) QUARRY_EXCLUDES(lock_);
   void* take_and_list() QUARRY_REQUIRES(lock_);
-  page* new_pages(gfp_t gfp, bool* clean);
-  page* new_slab(gfp_t gfp, bool* clean) QUARRY_EXCLUDES(lock_);
+  void* take_first(page* slab) QUARRY_REQUIRES(lock_);
+  page* partial_slab_on(unsigned node) QUARRY_REQUIRES(lock_);
+  void start_on_empty(page* slab) QUARRY_REQUIRES(lock_);
+  page* new_pages(gfp_t gfp, unsigned node, bool* clean);
+  page* new_slab(gfp_t gfp, unsigned node, bool* clean) QUARRY_EXCLUDES(lock_);
   void add_slab(page* slab) QUARRY_REQUIRES(lock_);
   void construct(page* slab, gfp_t gfp);
   void destruct(page* slab);
@@ -212,6 +222,7 @@ class alignas(cache_line) kmem_cache {
   void give_batch(void** objects, unsigned count, bool share, bool quietly) QUARRY_EXCLUDES(lock_);
   void* empty_shared() QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
+  void free_pages_of(page* slab, bool to_zone);
   void store(const returned_word& r) QUARRY_REQUIRES(lock_);
   unsigned return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void take_empty(list<page>* taken, unsigned keep) QUARRY_REQUIRES(lock_);

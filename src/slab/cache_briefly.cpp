@@ -1,6 +1,9 @@
-// Objects for callers that may not make a system call nor wait, and many objects at once.
+// Objects for callers that may not make a system call nor wait, or that ask for a node, and many
+// objects at once.
 #include <algorithm>
 
+#include "page/gfp.h"
+#include "page/zones.h"
 #include "slab/cache.h"
 
 namespace quarry {
@@ -13,6 +16,9 @@ constexpr unsigned brief_batch = 16;
 // How often the lock is tried for a slab that is ready.
 constexpr unsigned tries_to_add = 16;
 
+// Partial slabs that are looked at for one of the node.
+constexpr unsigned slabs_to_look_at = 64;
+
 }  // namespace
 
 void* kmem_cache::allocate_briefly(gfp_t gfp) {
@@ -20,10 +26,42 @@ void* kmem_cache::allocate_briefly(gfp_t gfp) {
   return take_one_briefly(gfp);
 }
 
-void* kmem_cache::take_one(gfp_t gfp) {
+// A node is a wish: who may not wait takes what there is.
+void* kmem_cache::take_one(gfp_t gfp, unsigned node) {
   if (!(gfp & __GFP_WAIT)) return take_one_briefly(gfp);
+  if (node != any_node) return allocate_on(node, gfp);
   void* object;
-  return take_batch(&object, 1, nullptr) ? object : nullptr;
+  return take_batch(&object, 1, gfp, nullptr) ? object : nullptr;
+}
+
+void* kmem_cache::allocate_on(unsigned node, gfp_t gfp) {
+  {
+    os::lock_guard guard(lock_);
+    if (page* slab = partial_slab_on(node)) return take_first(slab);
+  }
+  page* slab = new_slab(gfp, node, nullptr);
+  if (!slab) return nullptr;
+  os::lock_guard guard(lock_);
+  slabs_++;
+  partial_.push_front(slab);
+  return take_first(slab);
+}
+
+void* kmem_cache::take_first(page* slab) {
+  void* object;
+  take_from(slab, &object, 1);
+  return object;
+}
+
+page* kmem_cache::partial_slab_on(unsigned node) {
+  page* slab = partial_.front();
+  for (unsigned i = 0; slab && i < slabs_to_look_at; i++, slab = partial_.after(slab)) {
+    if (zone_of(slab)->node() == node) return slab;
+  }
+  slab = empty_.front();
+  if (!slab || zone_of(slab)->node() != node) return nullptr;
+  start_on_empty(slab);
+  return slab;
 }
 
 void* kmem_cache::take_one_briefly(gfp_t gfp) {
@@ -31,7 +69,7 @@ void* kmem_cache::take_one_briefly(gfp_t gfp) {
   void* object = take_and_list();
   lock_.release_briefly();
   if (object) return object;
-  page* slab = new_slab(gfp, nullptr);
+  page* slab = new_slab(gfp, 0, nullptr);
   if (!slab) return nullptr;
   for (unsigned i = 0; i < tries_to_add; i++) {
     if (!lock_.acquire_briefly()) continue;
@@ -40,9 +78,9 @@ void* kmem_cache::take_one_briefly(gfp_t gfp) {
     lock_.release_briefly();
     return object;
   }
-  list<page> unused;
-  unused.push_front(slab);
-  release_slabs(&unused, false);
+  if (layout_.checks || dtor_) destruct(slab);
+  dissolve_slab(slab, shape_);
+  put_free_run(zone_of(slab), slab, shape_.pages, false);
   return nullptr;
 }
 
@@ -73,7 +111,7 @@ std::size_t kmem_cache::allocate_many(gfp_t gfp, void** objects, std::size_t cou
     if (may_wait || percpu::use_sequences) {
       got = percpu::pop_batch(number_, objects + taken, wanted);
     }
-    if (!got && may_wait) got = take_batch(objects + taken, wanted, nullptr);
+    if (!got && may_wait) got = take_batch(objects + taken, wanted, gfp, nullptr);
     if (!got && !may_wait) got = (objects[taken] = allocate_briefly(gfp)) ? 1 : 0;
     if (!got) break;
     taken += got;

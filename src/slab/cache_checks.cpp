@@ -21,7 +21,7 @@ void kmem_cache::report(const void* object, const char* call) {
   // A single object's slab begins at the last frame before the address that is no tail.
   while (shape_.single && slab->kind == page_kind::none)
     slab--;
-  const char* base = region.frames.address_of(slab);
+  const char* base = shape_.space->address_of(slab);
   const auto offset = static_cast<std::size_t>(static_cast<const char*>(object) - base);
   const std::size_t number = offset / shape_.object_size;
   const char* slot = base + number * shape_.object_size;
@@ -45,8 +45,8 @@ void kmem_cache::report(const void* object, const char* call) {
   os::die(&line);
 }
 
-void* kmem_cache::allocate_checked(gfp_t gfp, const void* caller) {
-  char* slot = static_cast<char*>(take_one(gfp));
+void* kmem_cache::allocate_checked(gfp_t gfp, unsigned node, const void* caller) {
+  char* slot = static_cast<char*>(take_one(gfp, node));
   if (!slot) return nullptr;
   check_and_take(slot, layout_, name_, caller);
   return slot + layout_.left;
@@ -60,19 +60,21 @@ void kmem_cache::free_checked(void* object, const char* call, const void* caller
   give_batch(&given, 1, false, true);
 }
 
-// Full slabs are on no list, so the class map is looked through: this is for a message about wrong
-// use.
+// Full slabs are on no list, so the map is looked through: this is for a message about wrong use.
 std::size_t kmem_cache::find_objects(const void** objects, unsigned most, unsigned* found) {
   os::lock_guard guard(lock_);
   *found = 0;
-  const std::size_t frames = region.committed.load(std::memory_order_acquire) >> page_shift;
+  const frame_space& space = *shape_.space;
+  const std::size_t frames = &space == &region.frames
+                                 ? region.committed.load(std::memory_order_acquire) >> page_shift
+                                 : space.mapped;
   for (std::size_t f = 0; f < frames && *found < most; f++) {
-    page* slab = region.frames.page_at(f);
-    if (class_map[f] != class_byte_ || slab_of(region.frames.address_of(slab), shape_) != slab ||
+    page* slab = space.page_at(f);
+    if (space.classes[f] != class_byte_ || slab_of(space.address_of(slab), shape_) != slab ||
         slab->kind != page_kind::slab || slab->tag != number_) {
       continue;
     }
-    const char* base = region.frames.address_of(slab);
+    const char* base = space.address_of(slab);
     for (u32 i = 0; i < shape_.objects && *found < most; i++) {
       if (index_of(slab, shape_).test(i)) continue;
       objects[(*found)++] = base + std::size_t{i} * shape_.object_size + layout_.left;

@@ -32,7 +32,8 @@ void kmem_cache::create(unsigned number, const cache_spec& spec) {
     kept_empty_ = kept_for_checks;
   } else if (percpu::use_sequences) {
     inline_index_ = number_;
-    inline_limit_ = own_byte ? region.frames.total << page_shift : 0;
+    const bool in_region = shape_.space == &region.frames;
+    inline_limit_ = own_byte && in_region ? region.frames.total << page_shift : 0;
   }
 }
 

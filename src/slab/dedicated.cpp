@@ -9,7 +9,9 @@
 #include "base/bitmap.h"
 #include "os/fatal.h"
 #include "os/file.h"
+#include "page/dma.h"
 #include "page/page_alloc.h"
+#include "page/zones.h"
 
 namespace quarry {
 
@@ -122,12 +124,19 @@ char* copy_of(const char* name) {
   return copy ? static_cast<char*>(std::memcpy(copy, name, size)) : nullptr;
 }
 
+// ZONE_DMA's is made where it is asked for; nullptr where it cannot be.
+const frame_space* space_for(unsigned long flags) {
+  if (!(flags & SLAB_CACHE_DMA)) return &region.frames;
+  const zone* dma = make_dma_zone();
+  return dma ? &dma->space() : nullptr;
+}
+
 cache_spec spec_for(const char* name, std::size_t size, std::size_t alignment, unsigned long flags,
-                    object_fn ctor, object_fn dtor) {
+                    const frame_space* space, object_fn ctor, object_fn dtor) {
   alignment = alignment ? std::max(alignment, sizeof(void*)) : natural_alignment(size);
   if (flags & SLAB_HWCACHE_ALIGN) alignment = std::max(alignment, line_alignment(size));
   const object_layout layout = layout_for(size, alignment, flags, ctor != nullptr);
-  return {name, layout, shape_for(layout.slot_size), alignment, ctor, dtor};
+  return {name, layout, shape_for(layout.slot_size, space), alignment, ctor, dtor};
 }
 
 kmem_cache* make_cache(const cache_spec& spec) {
@@ -171,10 +180,10 @@ kmem_cache* create_cache(const char* name, std::size_t size, std::size_t alignme
   *error = cache_error::invalid;
   if (!is_valid(name, size, alignment, flags, ctor, dtor)) return nullptr;
   *error = cache_error::no_memory;
-  if (flags & SLAB_CACHE_DMA) return nullptr;
-  char* copy = copy_of(name);
+  const frame_space* space = space_for(flags);
+  char* copy = space ? copy_of(name) : nullptr;
   if (!copy) return nullptr;
-  kmem_cache* cache = make_cache(spec_for(copy, size, alignment, flags, ctor, dtor));
+  kmem_cache* cache = make_cache(spec_for(copy, size, alignment, flags, space, ctor, dtor));
   if (!cache) {
     free_general(copy);
     return nullptr;
@@ -304,14 +313,14 @@ void shrink_all(bool idle_only) {
 }
 
 kmem_cache* cache_of(const void* address) {
-  if (!in_frames(address)) return nullptr;
-  const unsigned byte = *class_of_frame(address);
+  const unsigned byte = class_at(address);
   if (byte < shared_byte) return byte ? &general_caches[byte] : nullptr;
   if (byte >= first_own_byte) return at_number(byte);
-  page* slab = region.frames.page_of(address);
+  const frame_space& space = *slab_space_of(address);
+  page* slab = space.page_of(address);
   if (byte != shared_single_byte) {
     const std::size_t order = byte - shared_byte;
-    slab = region.frames.page_at(region.frames.number_of(slab) >> order << order);
+    slab = space.page_at(space.number_of(slab) >> order << order);
   } else {
     while (slab->kind == page_kind::none)
       slab--;

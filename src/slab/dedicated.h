@@ -32,6 +32,8 @@ kmem_cache* cache_of(const void* address);
 
 // An object of a dedicated cache, and back. `caller`: the code that asked; `call` what it called.
 void* allocate_object(kmem_cache* cache, gfp_t gfp, const void* caller);
+// In memory of a node, below node_count(), if it can be had.
+void* allocate_object_on(kmem_cache* cache, gfp_t gfp, unsigned node, const void* caller);
 void free_object(kmem_cache* cache, void* object, const char* call, const void* caller);
 std::size_t allocate_objects(kmem_cache* cache, gfp_t gfp, void** objects, std::size_t count,
                              const void* caller);

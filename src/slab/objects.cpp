@@ -3,6 +3,7 @@
 
 #include "os/fatal.h"
 #include "os/thread.h"
+#include "page/node.h"
 #include "slab/dedicated.h"
 
 namespace quarry {
@@ -40,17 +41,18 @@ void check_owner(kmem_cache* cache, const void* object, const char* call) {
   if (cache_of(object) != cache) report_foreign(cache, object, call);
 }
 
-void* try_once(kmem_cache* cache, gfp_t gfp, const void* caller) {
-  if (cache->has_checks()) return cache->allocate_checked(gfp, caller);
+void* try_once(kmem_cache* cache, gfp_t gfp, unsigned node, const void* caller) {
+  if (cache->has_checks()) return cache->allocate_checked(gfp, node, caller);
   if (!(gfp & __GFP_WAIT)) return cache->allocate_briefly(gfp);
+  if (node != kmem_cache::any_node) return cache->allocate_on(node, gfp);
   if (void* object = percpu::pop(cache->number())) return object;
-  return cache->allocate();
+  return cache->allocate(nullptr, gfp);
 }
 
-void* take(kmem_cache* cache, gfp_t gfp, const void* caller) {
+void* take(kmem_cache* cache, gfp_t gfp, unsigned node, const void* caller) {
   constexpr gfp_t insists = __GFP_NOFAIL | __GFP_WAIT;
   void* object;
-  while (!(object = try_once(cache, gfp, caller)) && (gfp & insists) == insists)
+  while (!(object = try_once(cache, gfp, node, caller)) && (gfp & insists) == insists)
     os::sleep_ms(retry_ms);
   if (object && (gfp & __GFP_ZERO)) std::memset(object, 0, cache->layout().size);
   return object;
@@ -60,7 +62,12 @@ void* take(kmem_cache* cache, gfp_t gfp, const void* caller) {
 
 void* allocate_object(kmem_cache* cache, gfp_t gfp, const void* caller) {
   check_use(cache, gfp);
-  return take(cache, gfp, caller);
+  return take(cache, gfp, kmem_cache::any_node, caller);
+}
+
+void* allocate_object_on(kmem_cache* cache, gfp_t gfp, unsigned node, const void* caller) {
+  check_use(cache, gfp);
+  return take(cache, gfp, node_count() == 1 ? kmem_cache::any_node : node, caller);
 }
 
 void free_object(kmem_cache* cache, void* object, const char* call, const void* caller) {
@@ -74,7 +81,8 @@ std::size_t allocate_objects(kmem_cache* cache, gfp_t gfp, void** objects, std::
   check_use(cache, gfp);
   const bool many = !cache->has_checks() && !(gfp & (__GFP_ZERO | __GFP_NOFAIL));
   std::size_t taken = many ? cache->allocate_many(gfp, objects, count) : 0;
-  while (!many && taken < count && (objects[taken] = take(cache, gfp, caller)))
+  while (!many && taken < count &&
+         (objects[taken] = take(cache, gfp, kmem_cache::any_node, caller)))
     taken++;
   if (taken == count) return count;
   free_objects(cache, objects, taken, caller);

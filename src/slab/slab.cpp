@@ -30,8 +30,9 @@ constexpr u32 inverse_of(u32 odd) {
 
 }  // namespace
 
-slab_shape shape_for(std::size_t object_size) {
+slab_shape shape_for(std::size_t object_size, const frame_space* space) {
   slab_shape shape{};
+  shape.space = space;
   shape.object_size = static_cast<u32>(object_size);
   shape.twos = static_cast<u8>(std::countr_zero(object_size));
   shape.inverse = inverse_of(shape.object_size >> shape.twos);
@@ -60,11 +61,11 @@ void populate_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte
   head->tag = cache;
   head->count = 0;
   index_of(head, shape).set_all();
-  std::memset(class_of_frame(region.frames.address_of(head)), class_byte, shape.pages);
+  std::memset(shape.space->class_of(head), class_byte, shape.pages);
 }
 
 void dissolve_slab(page* head, const slab_shape& shape) {
-  std::memset(class_of_frame(region.frames.address_of(head)), 0, shape.pages);
+  std::memset(shape.space->class_of(head), 0, shape.pages);
   std::memset(head->words, 0, bitmap::words_for(shape.objects) * sizeof(u64));
   head->kind = page_kind::none;
 }
@@ -74,7 +75,7 @@ object_error error_of(page* head, const slab_shape& shape, u16 cache, const void
     const bool in_run = shape.single && head->kind == page_kind::none;
     return in_run ? object_error::inside_object : object_error::not_in_slab;
   }
-  const u32 offset = static_cast<u32>(offset_of(object)) & shape.mask;
+  const u32 offset = static_cast<u32>(shape.space->offset_of(object)) & shape.mask;
   if (offset / shape.object_size >= shape.objects) return object_error::not_in_slab;
   const u32 number = number_at(shape, offset);
   if (number >= shape.objects) return object_error::inside_object;

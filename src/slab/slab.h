@@ -11,8 +11,9 @@
 
 namespace quarry {
 
-// How the objects of a cache lie in its slabs.
+// How the objects of a cache lie in its slabs, and where those lie.
 struct slab_shape {
+  const frame_space* space;
   u32 object_size;
   u32 objects;  // per slab
   u32 pages;    // per slab
@@ -26,7 +27,7 @@ struct slab_shape {
 // The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 128
 // objects as well, up to 32 KiB, and at least 8, up to 128 KiB, so that refilling an array seldom
 // needs a new slab. Frames without an object in use yet cost no memory.
-slab_shape shape_for(std::size_t object_size);
+slab_shape shape_for(std::size_t object_size, const frame_space* space = &region.frames);
 
 // Room for the index in the pages of a slab of that order, in objects.
 constexpr std::size_t index_capacity(unsigned order) {
@@ -45,7 +46,8 @@ inline bitmap index_of(page* head, const slab_shape& shape) {
 
 // The slab that a frame of this shape's slabs belongs to.
 inline page* slab_of(const void* object, const slab_shape& shape) {
-  return region.frames.page_at((offset_of(object) & ~std::size_t{shape.mask}) >> page_shift);
+  const std::size_t offset = shape.space->offset_of(object);
+  return shape.space->page_at((offset & ~std::size_t{shape.mask}) >> page_shift);
 }
 
 // The number of the object that begins at this offset in its slab; not below shape.objects where

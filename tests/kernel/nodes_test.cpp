@@ -1,11 +1,14 @@
 // alloc_pages_node, on nodes that QUARRY_CONF=nodes:N makes: this program starts itself with it.
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <random>
 #include <set>
+#include <vector>
 
 #include "../preload/child.h"
 #include "quarry/page.h"
+#include "quarry/slab.h"
 #include "quarry/stats.h"
 
 using preload_test::child_result;
@@ -58,6 +61,46 @@ TEST(Nodes, ABadNumberGetsALineAndTheDefault) {
   }
 }
 
+bool is_of(int node, const void* block) {
+  return block && page_to_nid(virt_to_page(block)) == node;
+}
+
+// Objects of a cache and blocks of kmalloc, in memory of the node that they were asked for.
+int check_objects(int nodes) {
+  kmem_cache_t* plain = kmem_cache_create("plain", 200, 0, 0, nullptr, nullptr);
+  kmem_cache_t* single = kmem_cache_create("single", 50'000, 0, 0, nullptr, nullptr);
+  kmem_cache_t* checked = kmem_cache_create("checked", 200, 0, SLAB_RED_ZONE, nullptr, nullptr);
+  if (kmem_cache_alloc_node(plain, GFP_KERNEL, nodes) || errno != EINVAL) return 6;
+  if (kmalloc_node(10, GFP_KERNEL, nodes) || errno != EINVAL) return 7;
+  std::vector<void*> objects;
+  for (kmem_cache_t* cache : {plain, single, checked}) {
+    for (int i = 0; i < 300; i++) {
+      void* object = kmem_cache_alloc_node(cache, GFP_KERNEL, i % nodes);
+      if (!is_of(i % nodes, object)) return 8;
+      memset(object, i, kmem_cache_size(cache));
+      objects.push_back(object);
+      void* any = kmem_cache_alloc_node(cache, GFP_ATOMIC, i % nodes);
+      if (any) kmem_cache_free(cache, any);
+    }
+    for (void* object : objects)
+      kmem_cache_free(cache, object);
+    objects.clear();
+    if (kmem_cache_destroy(cache) != 0) return 9;
+  }
+  for (size_t size = 1; size < 4'000'000; size += size / 2 + 1) {
+    for (int node = 0; node < nodes; node++) {
+      char* block = static_cast<char*>(kmalloc_node(size, GFP_KERNEL | __GFP_ZERO, node));
+      if (!is_of(node, block) || block[0] || block[size - 1]) return 10;
+      memset(block, 1, size);
+      block = static_cast<char*>(krealloc(block, size * 2, GFP_KERNEL));
+      if (block[0] != 1 || block[size - 1] != 1) return 11;
+      kfree(block);
+      kfree(kmalloc_node(size, GFP_ATOMIC, node));
+    }
+  }
+  return 0;
+}
+
 int check_nodes(int nodes) {
   if (num_online_nodes() != nodes || numa_node_id() < 0 || numa_node_id() >= nodes) return 1;
   if (alloc_pages_node(nodes, GFP_KERNEL, 0)) return 2;
@@ -92,6 +135,7 @@ int check_nodes(int nodes) {
   }
   for (const auto& [page, b] : blocks)
     put_page(page);
+  if (const int failed = check_objects(nodes)) return failed;
   struct page* here = alloc_pages_node(-1, GFP_ATOMIC, 0);
   if (here) put_page(here);
   for (size_t size = 1; size < 10'000'000; size *= 3)

@@ -19,7 +19,7 @@ struct units {
   buddy free;
 
   explicit units(std::size_t count)
-      : map(count), space{nullptr, map.data(), 2 * count, count, page_shift}, free(&space) {}
+      : map(count), space{nullptr, map.data(), 2 * count, count, page_shift, nullptr}, free(&space) {}
 
   std::size_t number_of(page* head) const { return space.number_of(head); }
 };
