@@ -116,22 +116,52 @@ bool buddy::is_free_at(std::size_t number, std::size_t limit) const {
   return number < limit && space_->page_at(number)->kind == page_kind::free_block;
 }
 
-bool buddy::take_range(std::size_t first, std::size_t count) {
+bool buddy::is_free(std::size_t first, std::size_t count) const {
   const std::size_t end = first + count;
   if (end > space_->mapped) return false;
   for (std::size_t n = first; n < end; n += units_of(space_->page_at(n)->order)) {
     if (!is_free_at(n, end)) return false;
   }
+  return true;
+}
+
+page* buddy::take_lowest(std::size_t count, bool* clean) {
+  constexpr std::size_t none = SIZE_MAX;
+  constexpr unsigned most_looked_at = 256;
+  std::size_t lowest = none;
+  unsigned looked_at = 0;
+  const unsigned least = floor_log2(count) - std::min(floor_log2(count), 2u);
+  for (unsigned order = orders; order-- > least;) {
+    for (const auto& lists : lists_) {
+      const page* head = lists[order].front();
+      for (; head && looked_at < most_looked_at; head = lists[order].after(head)) {
+        looked_at++;
+        const std::size_t number = space_->number_of(head);
+        if (number < lowest && is_free(number, count)) lowest = number;
+      }
+    }
+  }
+  if (lowest == none) return nullptr;
+  take_range(lowest, count, clean);
+  return space_->page_at(lowest);
+}
+
+bool buddy::take_range(std::size_t first, std::size_t count, bool* clean) {
+  if (!is_free(first, count)) return false;
+  const std::size_t end = first + count;
+  bool all_clean = true;
   for (std::size_t n = first; n < end;) {
     page* head = space_->page_at(n);
     const unsigned order = head->order;
     state s = remove(head);
+    all_clean = all_clean && s.where == free_list::clean;
     n += units_of(order);
     if (n <= end) continue;
     const std::size_t kept = n - end;
     s.dirty -= std::min(s.dirty, units_of(order) - kept);
     keep_in(end, kept, s);
   }
+  if (clean) *clean = all_clean;
   return true;
 }
 

@@ -30,8 +30,14 @@ class buddy {
   // them is of a kind but `none` and that of the caller's own block.
   void give(std::size_t first, std::size_t count, bool clean);
 
-  // Takes all of [first, first + count) if all of it is free; changes nothing otherwise.
-  bool take_range(std::size_t first, std::size_t count);
+  // Takes all of [first, first + count) if all of it is free; changes nothing otherwise. `clean`,
+  // unless null, tells whether all of it was.
+  bool take_range(std::size_t first, std::size_t count, bool* clean = nullptr);
+
+  // The lowest `count` units that are free behind each other, whatever blocks they are of, among
+  // those that begin with a block of an eighth of that at least. For large requests: aligned blocks
+  // of the next power of two are hard to find between others, and each leaves a gap.
+  page* take_lowest(std::size_t count, bool* clean);
 
   // Dirty blocks that are freed from now on are young; those that were young become old, and those
   // that were old and are still there young again.
@@ -68,6 +74,7 @@ class buddy {
   void keep_in(std::size_t first, std::size_t count, state s);
   free_list merged(free_list a, free_list b) const;
   bool is_free_at(std::size_t number, std::size_t limit) const;
+  bool is_free(std::size_t first, std::size_t count) const;
 
   frame_space* space_;
   free_list young_ = free_list::dirty_a;

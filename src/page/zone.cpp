@@ -20,6 +20,10 @@ constexpr std::size_t map_purge_pages = 1 << 7;
 
 constexpr std::size_t most_reserve = 64 * mib;
 
+// From so many pages on a run lies where it fits, on no power of two; below, looking for a place
+// would cost more than the pages are worth.
+constexpr std::size_t least_as_it_fits = 256 * kib >> page_shift;
+
 // Only the head of a free block has anything in its map entry, so all the map's pages that hold
 // nothing but its tails may read as zero.
 void purge_map(page* head, std::size_t pages) {
@@ -112,14 +116,19 @@ bool zone::grow(unsigned order) {
 }
 
 // Leaves `floor` pages free.
-page* zone::take(unsigned order, std::size_t pages, bool* clean, std::size_t floor) {
+page* zone::take(unsigned order, std::size_t pages, bool aligned, bool* clean, std::size_t floor) {
   const std::size_t low = marks().low;
   if (low && buddy_.free_units() < pages + std::max(floor, low)) grow(order);
   if (buddy_.free_units() < pages + floor) grow(order);
   if (buddy_.free_units() < pages + floor) return nullptr;
-  page* head = buddy_.take(order, pages, clean);
-  if (!head && grow(order)) head = buddy_.take(order, pages, clean);
+  const bool anywhere = !aligned && pages >= least_as_it_fits;
+  page* head = place(order, pages, anywhere, clean);
+  if (!head && grow(order)) head = place(order, pages, anywhere, clean);
   return head;
+}
+
+page* zone::place(unsigned order, std::size_t pages, bool anywhere, bool* clean) {
+  return anywhere ? buddy_.take_lowest(pages, clean) : buddy_.take(order, pages, clean);
 }
 
 page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, reserve depth,
@@ -130,7 +139,7 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, rese
   const unsigned order = order_of_pages(block);
   os::lock_guard guard(lock_);
   take_deferred();
-  page* head = take(order, pages, clean, floor_of(depth) + protect);
+  page* head = take(order, pages, alignment > 1, clean, floor_of(depth) + protect);
   publish_figures();
   return head;
 }
@@ -141,7 +150,7 @@ unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, res
   unsigned taken = 0;
   bool clean;
   const std::size_t pages = std::size_t{1} << order;
-  while (taken < count && (heads[taken] = take(order, pages, &clean, floor_of(depth))))
+  while (taken < count && (heads[taken] = take(order, pages, true, &clean, floor_of(depth))))
     taken++;
   publish_figures();
   return taken;

@@ -120,8 +120,9 @@ class zone {
   std::size_t limit() const { return limit_ ? limit_ : space_->total; }
   watermarks marks() const;
   std::size_t floor_of(reserve depth) const;
-  page* take(unsigned order, std::size_t pages, bool* clean, std::size_t floor)
+  page* take(unsigned order, std::size_t pages, bool aligned, bool* clean, std::size_t floor)
       QUARRY_REQUIRES(lock_);
+  page* place(unsigned order, std::size_t pages, bool anywhere, bool* clean) QUARRY_REQUIRES(lock_);
   bool grow(unsigned order) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);

@@ -19,7 +19,9 @@ struct units {
   buddy free;
 
   explicit units(std::size_t count)
-      : map(count), space{nullptr, map.data(), 2 * count, count, page_shift, nullptr}, free(&space) {}
+      : map(count),
+        space{nullptr, map.data(), 2 * count, count, page_shift, nullptr},
+        free(&space) {}
 
   std::size_t number_of(page* head) const { return space.number_of(head); }
 };
@@ -52,24 +54,39 @@ class model {
     }
     return false;
   }
+  // The begin of the lowest `count` free units among those that begin with a block of an eighth of
+  // that at least; size() where there are none.
+  std::size_t lowest(std::size_t count) const {
+    const std::size_t least = std::max<std::size_t>(std::bit_floor(count) / 4, 1);
+    for (std::size_t n = 0; n < size();) {
+      const std::size_t block = block_at(n);
+      if (block >= least && all_free(n, count)) return n;
+      n += std::max<std::size_t>(block, 1);
+    }
+    return size();
+  }
   // The free units cut into aligned blocks, each as large as it can be.
   std::vector<std::size_t> blocks() const {
     std::vector<std::size_t> per_order(max_order + 1);
     for (std::size_t n = 0; n < size();) {
-      unsigned order = 0;
-      if (units_[n] != unit::used) {
-        while (order < max_order && n % (std::size_t{2} << order) == 0 &&
-               all_free(n, std::size_t{2} << order)) {
-          order++;
-        }
-        per_order[order]++;
-      }
-      n += std::size_t{1} << order;
+      const std::size_t block = block_at(n);
+      if (block) per_order[floor_log2(block)]++;
+      n += std::max<std::size_t>(block, 1);
     }
     return per_order;
   }
 
  private:
+  // Units of the block that begins there if the units before it are blocks already; 0 for one in
+  // use.
+  std::size_t block_at(std::size_t n) const {
+    if (units_[n] == unit::used) return 0;
+    std::size_t block = 1;
+    while (block < std::size_t{1} << max_order && n % (2 * block) == 0 && all_free(n, 2 * block))
+      block *= 2;
+    return block;
+  }
+
   std::vector<unit> units_;
 };
 
@@ -93,8 +110,9 @@ class comparison {
       case 1:
       case 2:
       case 3:
-      case 4:
         return take();
+      case 4:
+        return take_lowest();
       case 5:
         return extend();
       case 6:
@@ -133,8 +151,22 @@ class comparison {
     page* head = units_.free.take(order, count, &clean);
     ASSERT_EQ(head != nullptr, model_.has_block(order)) << "order " << order;
     if (!head) return;
+    ASSERT_EQ(units_.number_of(head) % block, 0u);
+    use(head, count, clean);
+  }
+
+  // Nothing in front of it, but for what begins with less than an eighth of its size.
+  void take_lowest() {
+    const std::size_t count = 1 + random_() % 300;
+    const std::size_t expected = model_.lowest(count);
+    bool clean = false;
+    page* head = units_.free.take_lowest(count, &clean);
+    ASSERT_EQ(head ? units_.number_of(head) : model_.size(), expected) << count << " units";
+    if (head) use(head, count, clean);
+  }
+
+  void use(page* head, std::size_t count, bool clean) {
     const std::size_t first = units_.number_of(head);
-    ASSERT_EQ(first % block, 0u);
     ASSERT_TRUE(model_.all_free(first, count)) << "units " << first << " were in use";
     ASSERT_TRUE(!clean || model_.none_is(first, count, unit::dirty)) << "dirty called clean";
     model_.set(first, count, unit::used);
