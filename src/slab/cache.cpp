@@ -15,11 +15,8 @@ namespace quarry {
 
 namespace {
 
-// Bytes that one cache may hold per CPU and in its shared array, and that move at a time.
+// Bytes that one cache may hold per CPU.
 constexpr std::size_t array_bytes = 4 * mib;
-constexpr std::size_t shared_bytes = 128 * kib;
-constexpr std::size_t batch_bytes = 32 * kib;
-constexpr std::size_t max_shared = 512;
 
 // One empty slab per cache stays for the next request, unless it is larger than this.
 constexpr std::size_t largest_kept_slab = 32 * kib;
@@ -27,10 +24,8 @@ constexpr std::size_t largest_kept_slab = 32 * kib;
 }  // namespace
 
 void kmem_cache::set_sizes(std::size_t object_size) {
-  const std::size_t batch = std::clamp<std::size_t>(batch_bytes / object_size, 1, max_batch);
-  const std::size_t shared = std::min(shared_bytes / object_size, max_shared);
-  batchcount_.store(static_cast<u16>(batch), std::memory_order_relaxed);
-  shared_limit_.store(static_cast<u16>(shared - shared % batch), std::memory_order_relaxed);
+  batchcount_.store(static_cast<u16>(batch_for(object_size)), std::memory_order_relaxed);
+  shared_limit_.store(static_cast<u16>(shared_limit_for(object_size)), std::memory_order_relaxed);
   kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
   percpu::declare(number_, object_size, moved(), static_cast<unsigned>(array_bytes / object_size));
 }

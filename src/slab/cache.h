@@ -48,6 +48,22 @@ struct cache_tunables {
   unsigned shared;      // the shared array's limit, in batches
 };
 
+// How many objects move between the arrays at a time, unless the cache is tuned: 32 KiB of them, at
+// least 8 below 32 KiB, so that what goes from one CPU to another takes a lock for each batch and
+// not for each object.
+inline constexpr std::size_t max_batch = 128;
+constexpr std::size_t batch_for(std::size_t object_size) {
+  const std::size_t least = object_size < 32 * kib ? 8 : 1;
+  return std::clamp(32 * kib / object_size, least, max_batch);
+}
+
+// How many the shared array holds: whole batches, 128 KiB of them or at least two below 32 KiB.
+constexpr std::size_t shared_limit_for(std::size_t object_size) {
+  const std::size_t batch = batch_for(object_size);
+  const std::size_t least = object_size < 32 * kib ? 2 : 0;
+  return std::clamp(128 * kib / object_size / batch, least, std::size_t{4}) * batch;
+}
+
 // Class bytes and numbers of dedicated caches. The first have a byte each, which is their number,
 // so that free() serves them as it does the general ones. The others share a byte per order of
 // their slabs, and one for slabs of single objects: as indices these are never used, so that free()
@@ -182,8 +198,6 @@ class alignas(cache_line) kmem_cache {
   }
 
  private:
-  static constexpr unsigned max_batch = 128;  // what moves at a time, whatever batchcount says
-
   // A word of a slab's index that objects are being returned to.
   struct returned_word {
     page* slab;
@@ -193,8 +207,9 @@ class alignas(cache_line) kmem_cache {
   };
 
   void set_sizes(std::size_t object_size);
+  // What moves at a time, whatever batchcount says.
   unsigned moved() const {
-    return std::min(batchcount(), max_batch);
+    return std::min<unsigned>(batchcount(), max_batch);
   }
   kmem_cache_t* handle() {
     return reinterpret_cast<kmem_cache_t*>(this);

@@ -8,14 +8,11 @@ constinit kmem_cache general_caches[class_count];
 
 namespace {
 
-// Their shared arrays, one behind the other; no shared array holds more bytes of objects than this,
-// nor more objects.
-constexpr std::size_t shared_bytes = 128 * kib;
-constexpr std::size_t max_shared = 512;
+// Their shared arrays, one behind the other.
 constexpr std::size_t shared_total = [] {
   std::size_t total = 0;
   for (unsigned c = 1; c < class_count; c++)
-    total += std::min(shared_bytes / bytes_of_class(c), max_shared);
+    total += shared_limit_for(bytes_of_class(c));
   return total;
 }();
 constinit void* shared_storage[shared_total]{};
