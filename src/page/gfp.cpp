@@ -77,7 +77,8 @@ void report_failure(gfp_t gfp, unsigned order) {
 page* allocate_waiting(gfp_t gfp, unsigned order, unsigned node, bool* clean) {
   for (;;) {
     if (page* head = allocate(gfp, order, node, clean)) return head;
-    if (!(gfp & __GFP_NORETRY) && reclaim_everything()) {
+    if (!(gfp & __GFP_NORETRY)) {
+      reclaim_everything();
       if (page* head = allocate(gfp, order, node, clean)) return head;
     }
     if (!(gfp & __GFP_NOFAIL)) break;
