@@ -236,7 +236,7 @@ TEST_F(Highmem, AtomicRequestsMakeNoSystemCall) {
 int silent() {
   __free_page(alloc_page(GFP_HIGHUSER));
   if (!kernel_test::enter_silence()) return 99;
-  struct page* page = alloc_page(GFP_ATOMIC | __GFP_HIGHMEM);
+  struct page* page = alloc_page(GFP_ATOMIC | GFP_HIGHMEM);
   if (!page || page_zone(page) != ZONE_HIGHMEM) return 1;
   __free_page(page);
   for (int i = 0; i < 100; ++i) {
