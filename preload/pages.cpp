@@ -193,6 +193,7 @@ QUARRY_EXPORT unsigned long quarry_page_to_pfn(const struct page* p) {
 }
 
 QUARRY_EXPORT struct page* quarry_pfn_to_page(unsigned long pfn) {
+  if (pfn > UINTPTR_MAX >> page_shift) return nullptr;
   return outer(quarry::page_at_address(reinterpret_cast<void*>(pfn << page_shift)));
 }
 

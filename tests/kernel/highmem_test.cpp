@@ -75,6 +75,7 @@ TEST_F(Highmem, PageNumbersAreThoseOfNoOtherZone) {
   const unsigned long pfn = page_to_pfn(page);
   EXPECT_EQ(pfn_to_page(pfn), page);
   EXPECT_EQ(page_to_pfn(pfn_to_page(pfn + 7)), pfn + 7);
+  EXPECT_EQ(pfn_to_page(pfn | 1ul << 52), nullptr) << "not a page number at all";
   __free_pages(page, 3);
 }
 
