@@ -116,6 +116,16 @@ void split_block(page* p, unsigned order, const char* call) {
   p->order = 0;
 }
 
+void check_in_block(page* p, const char* call) {
+  const zone* z = zone_of(p);
+  const std::size_t number = z ? z->space().number_of(p) : 0;
+  for (unsigned order = 0; z && order <= max_order; order++) {
+    const page* head = z->space().page_at(align_down(number, std::size_t{1} << order));
+    if (is_block(z, head) && head->order >= order) return;
+  }
+  report(p, call);
+}
+
 unsigned references_of(const page* p) {
   if (!is_block(zone_of(p), p)) return 0;
   return std::atomic_ref(const_cast<page*>(p)->count).load(std::memory_order_relaxed);

@@ -158,6 +158,18 @@ TEST_F(Highmem, WrongUseIsNamed) {
         __free_page(page);
       },
       "quarry: __free_page\\(.*\\): still mapped by kmap"));
+  EXPECT_TRUE(dies_with_one_line(
+      [&] {
+        __free_page(page);
+        kmap(page);
+      },
+      "quarry: kmap\\(.*\\): .*"));
+  EXPECT_TRUE(dies_with_one_line(
+      [&] {
+        __free_page(page);
+        vmap(&page, 1, VM_MAP, PAGE_KERNEL);
+      },
+      "quarry: vmap\\(.*\\): .*"));
   EXPECT_TRUE(dies_with_one_line([&] { vunmap(page); },
                                  "quarry: vunmap\\(.*\\): not an address from vmap"));
   EXPECT_TRUE(dies_with_one_line(
