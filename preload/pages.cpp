@@ -159,8 +159,9 @@ QUARRY_EXPORT struct page* quarry_virt_to_page(const void* address) {
 
 QUARRY_EXPORT void* quarry_kmap(struct page* p) {
   const quarry::zone* z = checked_zone(p, "kmap");
-  if (z->kind() == quarry::zone_kind::highmem) return quarry::map_page(inner(p));
-  return z->space().address_of(inner(p));
+  if (z->kind() != quarry::zone_kind::highmem) return z->space().address_of(inner(p));
+  quarry::check_in_block(inner(p), "kmap");
+  return quarry::map_page(inner(p));
 }
 
 QUARRY_EXPORT void quarry_kunmap(struct page* p) {
@@ -171,7 +172,7 @@ QUARRY_EXPORT void quarry_kunmap(struct page* p) {
 QUARRY_EXPORT void* quarry_vmap(struct page** pages, unsigned count, unsigned long,
                                 pgprot_t protection) {
   for (unsigned i = 0; i < count; i++)
-    checked_zone(pages[i], "vmap");
+    quarry::check_in_block(inner(pages[i]), "vmap");
   return quarry::map_pages(reinterpret_cast<quarry::page* const*>(pages), count,
                            protection == PAGE_KERNEL);
 }
@@ -193,6 +194,7 @@ QUARRY_EXPORT unsigned long quarry_page_to_pfn(const struct page* p) {
 }
 
 QUARRY_EXPORT struct page* quarry_pfn_to_page(unsigned long pfn) {
+  if (pfn > UINTPTR_MAX >> page_shift) return nullptr;
   return outer(quarry::page_at_address(reinterpret_cast<void*>(pfn << page_shift)));
 }
 

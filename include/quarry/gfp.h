@@ -24,6 +24,7 @@
 #define GFP_NOWAIT 0u
 #define GFP_ATOMIC (__GFP_HIGH)
 #define GFP_DMA (__GFP_DMA)
+#define GFP_HIGHMEM (__GFP_HIGHMEM)
 
 typedef unsigned gfp_t;
 

@@ -12,7 +12,7 @@
    included, and then they make no system call. A block is freed on the terms on which it was
    allocated: freeing one that was allocated without __GFP_WAIT makes no system call either and
    never waits; freeing any other may. All other functions here make no system call unless they say
-   so. */
+   so. Nothing here sets errno. */
 #ifndef QUARRY_PAGE_H
 #define QUARRY_PAGE_H
 
@@ -125,7 +125,7 @@ void vunmap(const void* address) QUARRY_SYMBOL(vunmap);
    socket, or by fork) can map the same pages, with mmap and MAP_SHARED. `offset`, unless NULL, is
    where in it the page lies, in bytes; the pages of a block follow one another. The descriptor
    stays Quarry's, and is not to be closed or resized. -1 for a page of another zone, and once the
-   program has closed it.
+   program has closed it, which a system call finds out.
 
    After fork parent and child have the pages that were in use in common; the child gets no others
    of this zone: its requests are served by ZONE_NORMAL. */

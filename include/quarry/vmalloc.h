@@ -4,8 +4,8 @@
    A block begins on a page, is a whole number of pages of 4096 bytes long and grows without being
    copied: its pages move. Behind it there is a page that cannot be touched. Each block takes at
    least 2 MiB of addresses, and of the mappings that the system grants a process
-   (/proc/sys/vm/max_map_count) up to two: for blocks of 128 KiB and more. Memory is taken from the
-   system when a page is first touched.
+   (/proc/sys/vm/max_map_count) up to two, and one more for each time that its pages moved. Memory
+   is taken from the system when a page is first touched.
 
    All of it may be called by any thread that may wait, but not from a signal handler. Blocks may
    also be freed with free() and kvfree(). Nothing here sets errno. */
@@ -25,10 +25,11 @@ void* vmalloc(size_t size) QUARRY_SYMBOL(vmalloc);
 void* vzalloc(size_t size) QUARRY_SYMBOL(vzalloc);
 
 /* The block with its contents, `size` bytes long, at its old place or a new one; growing copies
-   nothing, whatever the size. What is new reads as zero if every call for this block, from the
-   first on, had __GFP_ZERO or only grew it. A block that shrinks to half gives its memory back.
-   NULL, and the block as it was, when memory has ended. vrealloc(NULL, size) is vmalloc(size);
-   vrealloc(p, 0) frees the block and returns NULL. Without __GFP_WAIT only what needs no system
+   nothing, whatever the size, but where the system moves no pages (Linux before 5.7). What is new
+   reads as zero if every call for this block, from the first on, had __GFP_ZERO or only grew it. A
+   block that shrinks to half gives its memory back. NULL, and the block as it was, when memory has
+   ended. vrealloc(NULL, size) is vmalloc(size); vrealloc(p, 0) frees the block as vfree does,
+   whatever the flags, and returns NULL. Otherwise, without __GFP_WAIT, only what needs no system
    call is done: sizes that fit into the pages that the block has. */
 void* vrealloc(const void* block, size_t size, gfp_t gfp) QUARRY_SYMBOL(vrealloc);
 

@@ -32,8 +32,10 @@ class text {
   std::string_view view() const { return {buffer_, size_}; }
 
  private:
+  // The last byte is for the end of the line, so that one which is cut ends as well.
   void put(char c) {
-    if (size_ < sizeof(buffer_)) buffer_[size_++] = c;
+    const std::size_t room = sizeof(buffer_) - (c == '\n' ? 0 : 1);
+    if (size_ < room) buffer_[size_++] = c;
   }
 
   std::size_t size_ = 0;

@@ -12,6 +12,9 @@ namespace quarry {
 
 namespace {
 
+// Of a cache's name in slabinfo, so that the columns behind it are there.
+constexpr std::size_t longest_name = 200;
+
 // The general caches are too many to list those without slabs.
 void describe_cache(kmem_cache* c, void* text_of_line) {
   const cache_figures cache = c->figures();
@@ -24,7 +27,7 @@ void describe_cache(kmem_cache* c, void* text_of_line) {
   text name;
   name << *c;
   const auto column = [&](u64 n, unsigned width) { (line << ' ').decimal(n, width); };
-  line.padded(name.view(), 17);
+  line.padded(name.view().substr(0, longest_name), 17);
   column(active, 6), column(cache.slabs * shape.objects, 6);
   column(shape.object_size, 6), column(shape.objects, 4), column(shape.pages, 4);
   line << " : tunables";

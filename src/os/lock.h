@@ -6,7 +6,7 @@
 //   start-up -> pool list -> pool (nothing is taken under it)
 //   start-up -> reclaim -> cache numbers -> per-CPU area (by CPU number) -> cache (by index)
 //   -> vmalloc -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap
-//   -> zone (DMA, HIGHMEM, NORMAL)
+//   -> zone (DMA, NORMAL, HIGHMEM, NORMAL of the other nodes)
 //
 // fork: the prepare handler takes every lock in that order and then declares itself the owner of
 // them all, so that another library's handler that allocates after ours does not deadlock:

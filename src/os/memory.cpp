@@ -1,12 +1,15 @@
 #include "os/memory.h"
 
+#include <errno.h>
 #include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "base/bits.h"
 #include "os/file.h"
 #include "os/syscall.h"
 
@@ -28,6 +31,12 @@ void* map(void* where, std::size_t size, int protection, int extra_flags) {
   const long result = syscall(SYS_mmap, where, size, protection,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | extra_flags, -1, 0);
   return result < 0 && result > -4096 ? nullptr : reinterpret_cast<void*>(result);
+}
+
+// Whether the range is a part of one mapping, which has another one behind it. Asks to grow it in
+// place, which therefore fails: with EFAULT if more than one mapping is meant (mremap(2)).
+bool is_one_mapping(char* address, std::size_t size) {
+  return syscall(SYS_mremap, address, size, size + page_size, 0) != -EFAULT;
 }
 
 // Pages of address space that the process has mapped already (proc(5), statm, first field).
@@ -93,8 +102,21 @@ bool commit_huge_page(void* address) {
 }
 
 bool move_pages(void* from, void* to, std::size_t size) {
-  return syscall(SYS_mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
-                 to) == reinterpret_cast<long>(to);
+  for (std::size_t done = 0; done < size;) {
+    char* begin = static_cast<char*>(from) + done;
+    char* target = static_cast<char*>(to) + done;
+    std::size_t piece = size - done;
+    while (piece > page_size && !is_one_mapping(begin, piece))
+      piece = align_up(piece / 2, page_size);
+    const long result = syscall(SYS_mremap, begin, piece, piece,
+                                MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, target);
+    if (result != reinterpret_cast<long>(target)) {
+      std::memcpy(from, to, done);
+      return false;
+    }
+    done += piece;
+  }
+  return true;
 }
 
 void prefer_node(void* address, std::size_t size, unsigned node) {

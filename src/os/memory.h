@@ -39,7 +39,10 @@ inline constexpr std::size_t huge_page_size = 2 * mib;
 bool commit_huge_page(void* address);
 
 // Moves the pages of `from` to the committed or reserved range `to`, without copying. `from`
-// stays mapped, committed and reads as zero (MREMAP_DONTUNMAP, Linux >= 5.7; false before).
+// stays mapped, committed and reads as zero (MREMAP_DONTUNMAP, Linux >= 5.7; false before, and
+// `from` is as it was). By mappings, of which a range has more than one where it was moved before
+// and grew since: one move must not cross from one to the next before Linux 6.17. Both ranges have
+// mapped addresses behind them.
 bool move_pages(void* from, void* to, std::size_t size);
 
 // Memory that is not there yet is to come from that node, or from another when that has none

@@ -14,13 +14,24 @@ std::atomic_ref<u32> count_of(page* head) {
   return std::atomic_ref(head->count);
 }
 
+// The words of a slab's tails are its free-object index, so that their kind is anything.
+QUARRY_ALWAYS_INLINE bool is_in_slab(const zone* z, const page* p) {
+  const frame_space& space = z->space();
+  return space.classes && *space.class_of(p) != 0;
+}
+
+QUARRY_ALWAYS_INLINE bool is_block(const zone* z, const page* p) {
+  return z && p->kind == page_kind::block && !is_in_slab(z, p);
+}
+
 // The page is no head of a block in use: says why, and aborts.
 [[noreturn]] QUARRY_NOINLINE void report(page* p, const char* call) {
   const zone* z = zone_of(p);
   if (!z) os::die(call, p, "not a page of this allocator");
   page* head = p;
-  while (head > z->space().map && head->kind == page_kind::none)
+  while (head > z->space().map && head->kind == page_kind::none && !is_in_slab(z, head))
     head--;
+  if (is_in_slab(z, head)) os::die(call, p, "not a page block");
   const auto distance = static_cast<std::size_t>(p - head);
   const std::size_t pages = std::size_t{1} << head->order;
   const bool is_free = head->kind == page_kind::free_block || head->kind == page_kind::cached;
@@ -54,7 +65,7 @@ QUARRY_NOINLINE page* alloc_slow(gfp_t gfp, unsigned order, unsigned node) {
 // The zone of a page that is the head of a block in use.
 QUARRY_ALWAYS_INLINE zone* check_block(page* p, const char* call) {
   zone* z = zone_of(p);
-  if (!z || p->kind != page_kind::block) report(p, call);
+  if (!is_block(z, p)) report(p, call);
   return z;
 }
 
@@ -106,8 +117,18 @@ void split_block(page* p, unsigned order, const char* call) {
   p->order = 0;
 }
 
+void check_in_block(page* p, const char* call) {
+  const zone* z = zone_of(p);
+  const std::size_t number = z ? z->space().number_of(p) : 0;
+  for (unsigned order = 0; z && order <= max_order; order++) {
+    const page* head = z->space().page_at(align_down(number, std::size_t{1} << order));
+    if (is_block(z, head) && head->order >= order) return;
+  }
+  report(p, call);
+}
+
 unsigned references_of(const page* p) {
-  if (!zone_of(p) || p->kind != page_kind::block) return 0;
+  if (!is_block(zone_of(p), p)) return 0;
   return std::atomic_ref(const_cast<page*>(p)->count).load(std::memory_order_relaxed);
 }
 

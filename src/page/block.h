@@ -22,6 +22,9 @@ void free_block(page* head, unsigned order, const char* call);
 // Every page becomes a block of its own, with a reference of its own.
 void split_block(page* head, unsigned order, const char* call);
 
+// Dies unless the page is one of a block in use, its first or another.
+void check_in_block(page* p, const char* call);
+
 // References, 0 for a page that begins no block.
 unsigned references_of(const page* p);
 

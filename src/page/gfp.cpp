@@ -87,7 +87,8 @@ void report_failure(const request& r) {
 page* allocate_waiting(const request& r, bool* clean) {
   for (;;) {
     if (page* head = allocate(r, clean)) return head;
-    if (!(r.gfp & __GFP_NORETRY) && reclaim_everything()) {
+    if (!(r.gfp & __GFP_NORETRY)) {
+      reclaim_everything();
       if (page* head = allocate(r, clean)) return head;
     }
     if (!(r.gfp & __GFP_NOFAIL)) break;

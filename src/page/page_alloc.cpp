@@ -75,9 +75,9 @@ page* refill_listed(unsigned order, reserve depth) {
 }
 
 QUARRY_NOINLINE static page* alloc_slow(unsigned order) {
-  page* head = refill_listed(order, reserve::use);
-  if (!head && reclaim_everything()) head = refill_listed(order, reserve::use);
-  return head;
+  if (page* head = refill_listed(order, reserve::use)) return head;
+  reclaim_everything();
+  return refill_listed(order, reserve::use);
 }
 
 page* alloc_pages(unsigned order) {
@@ -107,7 +107,10 @@ void free_pages_briefly(page* head, unsigned order) {
 
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean) {
   page* head = normal_zone.allocate(pages, alignment, clean);
-  if (!head && reclaim_everything()) head = normal_zone.allocate(pages, alignment, clean);
+  if (!head) {
+    reclaim_everything();
+    head = normal_zone.allocate(pages, alignment, clean);
+  }
   reclaim_if_heap_grew();
   return head;
 }

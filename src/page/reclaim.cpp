@@ -49,6 +49,14 @@ bool is_much_free(const zone* z) {
   return z && z->dirty_pages() > much_pages + z->used_pages() / much_share;
 }
 
+// In ZONE_DMA all of it stays.
+bool is_much_free_anywhere() {
+  if (is_much_free(&normal_zone) || is_much_free(highmem_zone())) return true;
+  for (unsigned node = 1; node < node_count(); node++)
+    if (is_much_free(normal_zone_of(node))) return true;
+  return false;
+}
+
 std::size_t used_pages() {
   std::size_t sum = 0;
   for_each_zone([&](const zone* z) { sum += z->used_pages(); });
@@ -87,7 +95,7 @@ void start_reclaim(shrink_fn shrink_caches, bool background) {
 
 void reclaim_if_much_is_free() {
   if (!may_start_helper) return;
-  if (is_much_free(&normal_zone) || is_much_free(highmem_zone())) helper.start(run_helper);
+  if (is_much_free_anywhere()) helper.start(run_helper);
 }
 
 void reclaim_if_heap_grew() {

@@ -32,7 +32,9 @@ void reclaim_if_much_is_free();
 void reclaim_if_heap_grew();
 
 // Gives back all that can be, now: before a request fails, and for malloc_trim. `keep` bytes of
-// free memory may stay resident. Returns whether any memory became free or went back to the system.
+// free memory may stay resident. Returns whether any memory became free or went back to the system;
+// a request is to be tried again in any case, since what it missed may have been in the hands of
+// another thread that was giving it back, and that is over now.
 bool reclaim_everything(std::size_t keep = 0);
 
 // For the fork handlers. In the child the helper does not exist, and is started when needed.

@@ -3,6 +3,7 @@
 #include "page/vmalloc.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "os/fatal.h"
 #include "os/lock.h"
@@ -89,14 +90,19 @@ bool commit_block(page* block, std::size_t bytes) {
   return false;
 }
 
-// Moves `bytes` from committed memory into the fresh slot and commits it to `wanted`.
-bool fill_slot(page* block, void* from, std::size_t bytes, std::size_t wanted) {
+// Moves `bytes` from committed memory into the fresh slot and commits it to `wanted`. Where the
+// system moves no pages they are copied, if that is wanted.
+bool fill_slot(page* block, void* from, std::size_t bytes, std::size_t wanted, bool may_copy) {
   char* to = region.vm_units.address_of(block);
   const std::size_t size = align_up(wanted, page_size);
   if (!os::commit(to + bytes, size - bytes)) return false;
   if (!os::move_pages(from, to, bytes)) {
-    os::decommit(to, size);
-    return false;
+    os::decommit(to, bytes);
+    if (!may_copy || !os::commit(to, bytes)) {
+      os::decommit(to, size);
+      return false;
+    }
+    std::memcpy(to, from, bytes);
   }
   set_committed(block, size);
   return true;
@@ -129,7 +135,7 @@ void* vm_allocate(std::size_t bytes) {
 void* vm_adopt(void* run, std::size_t run_bytes, std::size_t bytes) {
   page* block = reserve_slot(bytes);
   if (!block) return nullptr;
-  if (fill_slot(block, run, run_bytes, bytes)) return region.vm_units.address_of(block);
+  if (fill_slot(block, run, run_bytes, bytes, false)) return region.vm_units.address_of(block);
   free_slot(block);
   return nullptr;
 }
@@ -171,7 +177,7 @@ void* vm_resize(page* block, std::size_t bytes) {
   if (bytes <= slot_size(block) - page_size) return commit_block(block, bytes) ? address : nullptr;
   page* larger = reserve_slot(bytes);
   if (!larger) return nullptr;
-  if (!fill_slot(larger, address, vm_size(block), bytes)) {
+  if (!fill_slot(larger, address, vm_size(block), bytes, true)) {
     free_slot(larger);
     return nullptr;
   }

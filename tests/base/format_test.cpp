@@ -77,6 +77,8 @@ TEST(Format, WhatDoesNotFitIsCutAndNothingBehindTheTextIsWritten) {
   EXPECT_LT(memory.line.size(), 1000u);
   EXPECT_GE(memory.line.size(), 256u);
   EXPECT_EQ(memory.line.view(), std::string(memory.line.size(), 'x'));
+  memory.line << "\n\n";
+  EXPECT_EQ(memory.line.view(), std::string(memory.line.size() - 1, 'x') + '\n') << "a line still";
   EXPECT_EQ(std::string_view(memory.behind, 16), std::string(16, '#'));
 }
 

@@ -2,6 +2,7 @@
 // and failures are told unless they are not to be.
 #include "quarry/gfp.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -157,6 +158,42 @@ TEST(Gfp, WhatMustNotFailWaitsUntilThereIsMemory) {
   EXPECT_EQ(result.errors, "");
 }
 
+// A free block is on no list while another thread gives its memory back to the system.
+TEST(Gfp, ABlockThatGoesBackToTheSystemCanBeHadMeanwhile) {
+  const child_result result = run_in_child([] {
+    const rlimit address_space = {200 << 20, 200 << 20};
+    setrlimit(RLIMIT_AS, &address_space);
+    execl("/proc/self/exe", "kernel_gfp_test", "--while-trimming", nullptr);
+    _exit(127);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
+}
+
+// All there is but one block of that order, which is freed, trimmed by another thread and taken.
+int take_while_trimming() {
+  constexpr unsigned order = 12;
+  const unsigned count = take_all(GFP_KERNEL | __GFP_NOWARN, order);
+  if (count == 0) return 1;
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop)
+      malloc_trim(0);
+  });
+  struct page* page = held[count - 1];
+  unsigned failed = 0;
+  for (unsigned round = 0; round < 200; ++round) {
+    memset(page_address(page), 1, PAGE_SIZE << order);
+    __free_pages(page, order);
+    usleep(round * 10);
+    page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order);
+    for (; !page; page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order))
+      failed++;
+  }
+  stop = true;
+  other.join();
+  return failed ? 2 : 0;
+}
+
 int exhaust() {
   const gfp_t gfp = static_cast<gfp_t>(atoi(getenv("QUARRY_TEST_GFP")));
   const unsigned count = take_all(GFP_KERNEL | __GFP_NOWARN, 9);
@@ -212,6 +249,7 @@ TEST(Gfp, AtomicBlocksCanBeHadInASignalHandler) {
 
 int main(int argc, char** argv) {
   if (argc == 2 && !strcmp(argv[1], "--exhaust")) return exhaust();
+  if (argc == 2 && !strcmp(argv[1], "--while-trimming")) return take_while_trimming();
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

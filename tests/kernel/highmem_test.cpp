@@ -75,6 +75,7 @@ TEST_F(Highmem, PageNumbersAreThoseOfNoOtherZone) {
   const unsigned long pfn = page_to_pfn(page);
   EXPECT_EQ(pfn_to_page(pfn), page);
   EXPECT_EQ(page_to_pfn(pfn_to_page(pfn + 7)), pfn + 7);
+  EXPECT_EQ(pfn_to_page(pfn | 1ul << 52), nullptr) << "not a page number at all";
   __free_pages(page, 3);
 }
 
@@ -157,6 +158,18 @@ TEST_F(Highmem, WrongUseIsNamed) {
         __free_page(page);
       },
       "quarry: __free_page\\(.*\\): still mapped by kmap"));
+  EXPECT_TRUE(dies_with_one_line(
+      [&] {
+        __free_page(page);
+        kmap(page);
+      },
+      "quarry: kmap\\(.*\\): .*"));
+  EXPECT_TRUE(dies_with_one_line(
+      [&] {
+        __free_page(page);
+        vmap(&page, 1, VM_MAP, PAGE_KERNEL);
+      },
+      "quarry: vmap\\(.*\\): .*"));
   EXPECT_TRUE(dies_with_one_line([&] { vunmap(page); },
                                  "quarry: vunmap\\(.*\\): not an address from vmap"));
   EXPECT_TRUE(dies_with_one_line(
@@ -236,7 +249,7 @@ TEST_F(Highmem, AtomicRequestsMakeNoSystemCall) {
 int silent() {
   __free_page(alloc_page(GFP_HIGHUSER));
   if (!kernel_test::enter_silence()) return 99;
-  struct page* page = alloc_page(GFP_ATOMIC | __GFP_HIGHMEM);
+  struct page* page = alloc_page(GFP_ATOMIC | GFP_HIGHMEM);
   if (!page || page_zone(page) != ZONE_HIGHMEM) return 1;
   __free_page(page);
   for (int i = 0; i < 100; ++i) {

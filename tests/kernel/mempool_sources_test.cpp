@@ -5,6 +5,8 @@
 #include <quarry/slab.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <vector>
@@ -45,6 +47,16 @@ TEST(PoolSources, ASlabPoolTakesFromItsCacheAndGivesAllBack) {
 TEST(PoolSources, AKmallocPool) {
   for (std::size_t size : {std::size_t{1}, std::size_t{100}, std::size_t{3} << 20})
     use(mempool_create_kmalloc_pool(3, size), size, itself);
+}
+
+TEST(PoolSources, LeaveErrnoAlone) {
+  mempool_t* pool = mempool_create_kmalloc_pool(0, PTRDIFF_MAX);
+  ASSERT_NE(pool, nullptr);
+  errno = 0;
+  EXPECT_EQ(mempool_alloc(pool, GFP_NOWAIT), nullptr);
+  EXPECT_EQ(mempool_create_kmalloc_pool(1, PTRDIFF_MAX), nullptr);
+  EXPECT_EQ(errno, 0);
+  mempool_destroy(pool);
 }
 
 TEST(PoolSources, APagePool) {

@@ -1,4 +1,7 @@
 // alloc_pages_node, on nodes that QUARRY_CONF=nodes:N makes: this program starts itself with it.
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -49,6 +52,14 @@ TEST(Nodes, AreLinesOfZoneinfoAndBuddyinfo) {
     EXPECT_TRUE(result.succeeded());
     EXPECT_NE(result.errors.find("Node 0, zone   Normal"), std::string::npos) << result.errors;
     EXPECT_NE(result.errors.find("Node 1, zone   Normal"), std::string::npos) << result.errors;
+  }
+}
+
+// By itself: an idle program gets it back too.
+TEST(Nodes, MemoryOfEachGoesBackToTheSystem) {
+  for (const char* node : {"--free-on-0", "--free-on-1"}) {
+    const child_result result = run_with_nodes("2", node);
+    EXPECT_EQ(WEXITSTATUS(result.status), 42) << node << ": " << result.status << result.errors;
   }
 }
 
@@ -143,11 +154,31 @@ int check_nodes(int nodes) {
   return 42;
 }
 
+// The alarm of the child ends what would never come.
+int wait_for_memory_of(int node) {
+  constexpr unsigned order = 14;
+  constexpr size_t pages = size_t{1} << order;
+  struct page* page = alloc_pages_node(node, GFP_KERNEL, order);
+  if (!page || page_to_nid(page) != node) return 1;
+  void* memory = page_address(page);
+  memset(memory, 1, pages * PAGE_SIZE);
+  __free_pages(page, order);
+  static unsigned char resident[pages];
+  do {
+    usleep(10'000);
+    if (mincore(memory, pages * PAGE_SIZE, resident) != 0) return 2;
+  } while (std::count_if(resident, std::end(resident), [](auto r) { return r & 1; }) >
+           static_cast<long>(pages / 8));
+  return 42;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc == 2 && !strcmp(argv[1], "--zoneinfo")) return quarry_zoneinfo(STDERR_FILENO), 0;
   if (argc == 2 && !strcmp(argv[1], "--buddyinfo")) return quarry_buddyinfo(STDERR_FILENO), 0;
+  if (argc == 2 && !strcmp(argv[1], "--free-on-0")) return wait_for_memory_of(0);
+  if (argc == 2 && !strcmp(argv[1], "--free-on-1")) return wait_for_memory_of(1);
   if (argc == 2 && atoi(argv[1]) > 0) return check_nodes(atoi(argv[1]));
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

@@ -1,5 +1,10 @@
 // A wrong page, address or order is named in one line, and the process ends.
+#include <malloc.h>
+
+#include <random>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "../preload/child.h"
 #include "quarry/page.h"
@@ -81,6 +86,28 @@ TEST_F(WrongPage, OfMallocOrOfNobodyIsNamed) {
     EXPECT_TRUE(
         dies_with_one_line([&] { (void)page_address(wrong); }, line("page_address", p, foreign)));
   }
+}
+
+// Which objects of a slab are free must not make one of its pages look like a block: some of each
+// slab's are freed, others with every round.
+TEST_F(WrongPage, OfMallocsObjectsIsNoBlockWhicheverOfThemAreFree) {
+  std::vector<void*> objects(60'000);
+  for (void*& object : objects)
+    object = malloc(8);
+  std::minstd_rand random(1);
+  for (int round = 0; round < 40; ++round) {
+    for (void*& object : objects)
+      if (object && random() % 20 == 0) free(std::exchange(object, nullptr));
+    malloc_trim(0);
+    for (void* object : objects) {
+      if (!object) continue;
+      struct page* of_malloc = virt_to_page(object);
+      ASSERT_EQ(page_count(of_malloc), 0);
+      ASSERT_EQ(page_order(of_malloc), 0u);
+    }
+  }
+  for (void* object : objects)
+    free(object);
 }
 
 TEST_F(WrongPage, AnAddressThatBeginsNoPageIsNamed) {

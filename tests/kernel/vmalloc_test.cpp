@@ -1,9 +1,15 @@
 // Large blocks through quarry/vmalloc.h.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <quarry/page.h>
 #include <quarry/stats.h>
 #include <quarry/vmalloc.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <random>
@@ -35,6 +41,19 @@ std::size_t resident_pages(void* block, std::size_t bytes) {
   std::vector<unsigned char> pages((bytes + page - 1) / page);
   EXPECT_EQ(mincore(block, bytes, pages.data()), 0);
   return std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return p & 1; });
+}
+
+// From here on mremap(2) fails (seccomp(2)).
+bool refuse_mremap() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mremap, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {std::size(filter), filter};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 TEST(Vmalloc, BlocksBeginOnAPageReadAsZeroAndCanBeWrittenToTheEnd) {
@@ -103,6 +122,44 @@ TEST(Vmalloc, AGigabyteGrowsToAnyPlaceWithoutBeingCopied) {
     ASSERT_EQ(block[size - 1], 0);
   }
   vfree(neighbour);
+  vfree(block);
+}
+
+// Where the system does not move pages there is still memory.
+TEST(Vmalloc, ABlockGrowsWithItsContentsWhereMremapIsRefused) {
+  const auto result = run_in_child([] {
+    char* block = take(mib);
+    std::memset(block, 7, mib);
+    if (!refuse_mremap()) _exit(99);
+    for (std::size_t size = 4 * mib; size <= 64 * mib; size *= 4) {
+      char* grown = static_cast<char*>(vrealloc(block, size, GFP_KERNEL | __GFP_ZERO));
+      if (!grown) _exit(1);
+      if (std::count(grown, grown + size / 4, 7) != static_cast<std::ptrdiff_t>(size / 4)) _exit(2);
+      if (std::count(grown + size / 4, grown + size, 0) !=
+          static_cast<std::ptrdiff_t>(size / 4 * 3))
+        _exit(3);
+      std::memset(grown, 7, size);
+      block = grown;
+    }
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
+}
+
+// What was moved and grew is several mappings, which move one by one.
+TEST(Vmalloc, ABlockThatMovesAgainAndAgainKeepsItsContents) {
+  std::size_t size = 64 * 1024;
+  char* block = take(size);
+  std::memset(block, 1, size);
+  for (char mark = 2; mark < 8; mark++) {
+    block = static_cast<char*>(vrealloc(block, 5 * size, GFP_KERNEL));
+    ASSERT_NE(block, nullptr);
+    std::memset(block + size, mark, 4 * size);
+    size *= 5;
+    std::size_t at = 64 * 1024;
+    ASSERT_EQ(std::count(block, block + at, 1), static_cast<std::ptrdiff_t>(at));
+    for (char part = 2; part <= mark; part++, at *= 5)
+      ASSERT_EQ(std::count(block + at, block + 5 * at, part), static_cast<std::ptrdiff_t>(4 * at));
+  }
   vfree(block);
 }
 

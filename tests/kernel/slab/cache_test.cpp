@@ -39,6 +39,21 @@ TEST(Cache, KnowsItsNameAndSize) {
   EXPECT_EQ(kmem_cache_size(cache), 100u);
 }
 
+// However long the name, its line of slabinfo has all columns, and a message is a line.
+TEST(Cache, MayHaveANameLongerThanALine) {
+  const std::string name(700, 'x');
+  kmem_cache_t* cache = kmem_cache_create(name.c_str(), 100, 0, 0, nullptr, nullptr);
+  ASSERT_NE(cache, nullptr);
+  const cache_guard guard{cache};
+  EXPECT_EQ(kmem_cache_name(cache), name);
+  bool found = false;
+  for (const auto& [listed, line] : read_slabinfo())
+    found |= name.starts_with(listed) && line.object_size >= 100;
+  EXPECT_TRUE(found);
+  EXPECT_TRUE(dies_with_one_line([&] { kmem_cache_free(cache, &found); },
+                                 "quarry: kmem_cache_free\\(.*\\): not an object of cache .*"));
+}
+
 class CacheOf : public testing::TestWithParam<size_t> {};
 
 TEST_P(CacheOf, ThatSizeAgreesWithAModel) {
