@@ -35,8 +35,9 @@ __attribute__((constructor(101))) void start_process() {
 }
 
 __attribute__((destructor(101))) void end_process() {
-  const bool is_ours = quarry::os::identity_of(statistics_fd) == statistics_file;
-  if (statistics_fd >= 0 && is_ours) quarry::print_tables(statistics_fd);
+  if (statistics_fd < 0) return;
+  if (quarry::os::identity_of(statistics_fd) != statistics_file) return;
+  quarry::print_tables(statistics_fd);
 }
 
 }  // namespace
