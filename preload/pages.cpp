@@ -5,9 +5,11 @@
 #include "os/fatal.h"
 #include "page/block.h"
 #include "page/highmem.h"
+#include "page/vmalloc.h"
 #include "page/zones.h"
 #include "preload/export.h"
 #include "quarry/page.h"
+#include "quarry/vmalloc.h"
 
 namespace {
 
@@ -15,6 +17,7 @@ using quarry::bytes_to_pages;
 using quarry::page_shift;
 using quarry::page_size;
 using quarry::uptr;
+using quarry::zone_kind;
 
 quarry::page* inner(struct page* p) {
   return reinterpret_cast<quarry::page*>(p);
@@ -47,10 +50,19 @@ void free_address(uptr address, unsigned order, const char* call) {
   quarry::free_block(head, order, call);
 }
 
-quarry::zone* checked_zone(const struct page* p, const char* call) {
-  quarry::zone* z = quarry::zone_of(inner(p));
-  if (!z) quarry::os::die(call, p, "not a page of this allocator");
-  return z;
+// Of a page of a zone, or of a block of vmalloc.
+struct place {
+  zone_kind kind;
+  unsigned node;
+  char* address;  // which nobody can use if the kind is highmem
+};
+
+place checked_place(const struct page* p, const char* call) {
+  if (const quarry::zone* z = quarry::zone_of(inner(p))) {
+    return {z->kind(), z->node(), z->space().address_of(inner(p))};
+  }
+  if (char* address = quarry::vm_address_of(inner(p))) return {zone_kind::normal, 0, address};
+  quarry::os::die(call, p, "not a page of this allocator");
 }
 
 }  // namespace
@@ -67,7 +79,7 @@ QUARRY_EXPORT struct page* quarry_alloc_pages_node(int node, gfp_t gfp, unsigned
 }
 
 QUARRY_EXPORT int quarry_page_to_nid(const struct page* p) {
-  return static_cast<int>(checked_zone(p, "page_to_nid")->node());
+  return static_cast<int>(checked_place(p, "page_to_nid").node);
 }
 
 QUARRY_EXPORT int quarry_numa_node_id() {
@@ -148,9 +160,8 @@ QUARRY_EXPORT unsigned quarry_page_order(const struct page* p) {
 }
 
 QUARRY_EXPORT void* quarry_page_address(const struct page* p) {
-  const quarry::zone* z = checked_zone(p, "page_address");
-  if (z->kind() == quarry::zone_kind::highmem) return quarry::mapped_address(inner(p));
-  return z->space().address_of(inner(p));
+  const place at = checked_place(p, "page_address");
+  return at.kind == zone_kind::highmem ? quarry::mapped_address(inner(p)) : at.address;
 }
 
 QUARRY_EXPORT struct page* quarry_virt_to_page(const void* address) {
@@ -158,15 +169,15 @@ QUARRY_EXPORT struct page* quarry_virt_to_page(const void* address) {
 }
 
 QUARRY_EXPORT void* quarry_kmap(struct page* p) {
-  const quarry::zone* z = checked_zone(p, "kmap");
-  if (z->kind() != quarry::zone_kind::highmem) return z->space().address_of(inner(p));
+  const place at = checked_place(p, "kmap");
+  if (at.kind != zone_kind::highmem) return at.address;
   quarry::check_in_block(inner(p), "kmap");
   return quarry::map_page(inner(p));
 }
 
 QUARRY_EXPORT void quarry_kunmap(struct page* p) {
-  const quarry::zone* z = checked_zone(p, "kunmap");
-  if (z->kind() == quarry::zone_kind::highmem) quarry::unmap_page(inner(p), "kunmap");
+  const place at = checked_place(p, "kunmap");
+  if (at.kind == zone_kind::highmem) quarry::unmap_page(inner(p), "kunmap");
 }
 
 QUARRY_EXPORT void* quarry_vmap(struct page** pages, unsigned count, unsigned long,
@@ -182,22 +193,27 @@ QUARRY_EXPORT void quarry_vunmap(const void* address) {
 }
 
 QUARRY_EXPORT int quarry_highmem_fd(const struct page* p, off_t* offset) {
-  const bool is_in_file =
-      checked_zone(p, "quarry_highmem_fd")->kind() == quarry::zone_kind::highmem;
+  const bool is_in_file = checked_place(p, "quarry_highmem_fd").kind == zone_kind::highmem;
   if (is_in_file && offset) *offset = static_cast<off_t>(quarry::highmem_offset(inner(p)));
   return is_in_file ? quarry::highmem_descriptor() : -1;
 }
 
+QUARRY_EXPORT struct page* quarry_vmalloc_to_page(const void* address) {
+  quarry::page* p = quarry::mapped_page(address);
+  return outer(p ? p : quarry::vm_page_at(address));
+}
+
 QUARRY_EXPORT unsigned long quarry_page_to_pfn(const struct page* p) {
-  const auto& space = checked_zone(p, "page_to_pfn")->space();
-  return reinterpret_cast<uptr>(space.address_of(inner(p))) >> page_shift;
+  return reinterpret_cast<uptr>(checked_place(p, "page_to_pfn").address) >> page_shift;
 }
 
 QUARRY_EXPORT struct page* quarry_pfn_to_page(unsigned long pfn) {
   if (pfn > UINTPTR_MAX >> page_shift) return nullptr;
-  return outer(quarry::page_at_address(reinterpret_cast<void*>(pfn << page_shift)));
+  const auto* address = reinterpret_cast<void*>(pfn << page_shift);
+  quarry::page* p = quarry::page_at_address(address);
+  return outer(p ? p : quarry::vm_page_at(address));
 }
 
 QUARRY_EXPORT enum zone_type quarry_page_zone(const struct page* p) {
-  return static_cast<zone_type>(checked_zone(p, "page_zone")->kind());
+  return static_cast<zone_type>(checked_place(p, "page_zone").kind);
 }

@@ -4,6 +4,7 @@
 
 #include "heap/heap.h"
 #include "observe/tables.h"
+#include "os/file.h"
 #include "os/options.h"
 #include "preload/export.h"
 
@@ -16,8 +17,10 @@ extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks
 
 namespace {
 
-// Where the statistics go. Programs may close standard error before they end (coreutils do).
+// Where the statistics go. Programs may close standard error before they end (coreutils do), and
+// this one too, which may by then be another file (daemons close all that they did not open).
 constinit int statistics_fd = -1;
+constinit quarry::os::file_identity statistics_file{};
 
 // Early among the constructors, so that handlers registered later run before ours in the parent
 // (POSIX pthread_atfork: prepare handlers in reverse order) while the locks are still open.
@@ -28,12 +31,13 @@ __attribute__((constructor(101))) void start_process() {
   if (quarry::os::is_default(quarry::os::option::stats)) return;
   constexpr int out_of_the_way = 64;
   statistics_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, out_of_the_way);
+  statistics_file = quarry::os::identity_of(statistics_fd);
 }
 
 __attribute__((destructor(101))) void end_process() {
   if (statistics_fd < 0) return;
-  quarry::print_slabinfo(statistics_fd);
-  quarry::print_buddyinfo(statistics_fd);
+  if (quarry::os::identity_of(statistics_fd) != statistics_file) return;
+  quarry::print_tables(statistics_fd);
 }
 
 }  // namespace

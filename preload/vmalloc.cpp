@@ -32,7 +32,7 @@ void clear(char* begin, char* end) {
   if (rest && !os::purge(pages, rest)) std::memset(pages, 0, rest);
 }
 
-void* resize_block(page* block, std::size_t size) {
+void* resize_block(quarry::page* block, std::size_t size) {
   if (void* resized = vm_resize(block, size)) return resized;
   return reclaim_everything() ? vm_resize(block, size) : nullptr;
 }
@@ -53,7 +53,7 @@ QUARRY_EXPORT void quarry_vfree(const void* block) {
 
 QUARRY_EXPORT void* quarry_vrealloc(const void* block, std::size_t size, gfp_t gfp) {
   if (!block) return gfp & __GFP_WAIT ? allocate_block(size) : nullptr;
-  page* vm = vm_block_or_die(block, "vrealloc");
+  quarry::page* vm = vm_block_or_die(block, "vrealloc");
   if (size == 0) {
     vm_free(vm);
     return nullptr;

@@ -38,8 +38,13 @@ class heap_resource final : public std::pmr::memory_resource {
     return detail::allocate(bytes, alignment);  // not the member of that name
   }
   void do_deallocate(void* block, std::size_t, std::size_t) override { kfree(block); }
+  // Shared objects that hide their symbols have a resource each, all of the same heap.
   bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+#ifdef __cpp_rtti
+    return dynamic_cast<const heap_resource*>(&other) != nullptr;
+#else
     return this == &other;
+#endif
   }
 };
 
@@ -51,7 +56,8 @@ owner owned(typename owner::pointer made, typename owner::deleter_type give_back
 
 }  // namespace detail
 
-// Quarry's heap for std::pmr. One resource, never destroyed: containers may outlive main().
+// Quarry's heap for std::pmr: bytes with any alignment up to 1 GiB. One resource, never destroyed:
+// containers may outlive main(). Equal to any other of this function's, in other shared objects.
 inline std::pmr::memory_resource* memory_resource() noexcept {
   alignas(detail::heap_resource) static std::byte place[sizeof(detail::heap_resource)];
   static std::pmr::memory_resource* const resource = new (place) detail::heap_resource;
@@ -59,6 +65,8 @@ inline std::pmr::memory_resource* memory_resource() noexcept {
 }
 
 // Quarry's heap for containers: std::vector<int, quarry::allocator<int>>. Stateless; all are equal.
+// Counts objects of T, which may be over-aligned; std::bad_array_new_length for more of them than
+// PTRDIFF_MAX bytes.
 template <class T>
 struct allocator {
   using value_type = T;
@@ -99,7 +107,8 @@ struct pages_deleter {
 };
 using unique_pages = std::unique_ptr<struct page, pages_deleter>;
 
-// kmem_cache_create. Throws std::system_error for arguments that it refuses.
+// kmem_cache_create: size and alignment in bytes. Throws std::system_error with EINVAL for
+// arguments that it refuses.
 inline unique_cache make_cache(const char* name, std::size_t size, std::size_t align = 0,
                                unsigned long flags = 0,
                                void (*ctor)(void*, kmem_cache_t*, unsigned long) = nullptr,
@@ -112,7 +121,9 @@ inline unique_cache make_cache(const char* name, std::size_t size, std::size_t a
   return cache;
 }
 
-// mempool_create and its siblings. What a pool takes from must outlive it.
+// mempool_create and its siblings: min_nr elements in reserve, of `size` bytes or 2^order pages.
+// What a pool takes from must outlive it, and every element be given back before it goes.
+// std::bad_alloc for a size or an order that there cannot be, as well.
 inline unique_pool make_pool(int min_nr, mempool_alloc_t* alloc_fn, mempool_free_t* free_fn,
                              void* pool_data = nullptr) {
   return detail::owned<unique_pool>(mempool_create(min_nr, alloc_fn, free_fn, pool_data));
@@ -127,7 +138,9 @@ inline unique_pool make_page_pool(int min_nr, unsigned order) {
   return detail::owned<unique_pool>(mempool_create_page_pool(min_nr, static_cast<int>(order)));
 }
 
-// A block of 2^order pages. Its memory is at page_address(block.get()).
+// A block of 2^order pages, or std::bad_alloc where the flags do not allow to find one. Its memory
+// is at page_address(block.get()), with __GFP_HIGHMEM at kmap(block.get()). Its owner has one
+// reference.
 inline unique_pages make_pages(unsigned order, gfp_t gfp = GFP_KERNEL) {
   return detail::owned<unique_pages>(alloc_pages(gfp, order), pages_deleter{order});
 }
@@ -147,17 +160,18 @@ class object_cache {
   };
   using owner = std::unique_ptr<T, deleter>;
 
-  // Flags as for kmem_cache_create.
+  // Name and flags as for kmem_cache_create, and errors as of make_cache.
   explicit object_cache(const char* name, unsigned long flags = 0)
       : cache_(make_cache(name, sizeof(T), alignof(T), flags)) {}
 
-  // An object that is given back when its owner goes.
+  // An object that is given back when its owner goes. Throws std::bad_alloc, or what T's
+  // constructor throws: then the memory is the cache's again.
   template <class... arguments>
   [[nodiscard]] owner make(arguments&&... with) {
     return owner(construct(std::forward<arguments>(with)...), deleter{get()});
   }
 
-  // The same without an owner, to be given to destroy(). If the constructor throws nothing is lost.
+  // The same without an owner, to be given to destroy().
   template <class... arguments>
   [[nodiscard]] T* construct(arguments&&... with) {
     struct raw_deleter {
@@ -195,6 +209,7 @@ class constructed_cache {
   };
   using owner = std::unique_ptr<T, deleter>;
 
+  // As object_cache's.
   explicit constructed_cache(const char* name, unsigned long flags = 0)
       : cache_(make_cache(name, sizeof(T), alignof(T), flags, construct, destroy)) {}
 

@@ -1,4 +1,8 @@
-/* Looking at the heap of the running process. Part of Quarry's public interface; C17 and C++20. */
+/* Looking at the heap of the running process. Part of Quarry's public interface; C17 and C++20.
+
+   With QUARRY_CONF=stats:exit in its environment a process prints the four tables at exit(), by
+   itself, to what was its standard error at the beginning: each under a line that names it, such as
+   "quarry: slabinfo". */
 #ifndef QUARRY_STATS_H
 #define QUARRY_STATS_H
 

@@ -33,6 +33,15 @@ void* vzalloc(size_t size) QUARRY_SYMBOL(vzalloc);
    call is done: sizes that fit into the pages that the block has. */
 void* vrealloc(const void* block, size_t size, gfp_t gfp) QUARRY_SYMBOL(vrealloc);
 
+/* The page that an address lies in, of a block of this header or of what vmap (quarry/page.h) has
+   mapped; NULL for any other address, and where addresses have ended. Of vmap it is the page that
+   was mapped there. The page of a block is one by its address alone, until the block moves, shrinks
+   or is freed: page_address, page_to_pfn, pfn_to_page, page_zone, page_to_nid (0) and kmap know it,
+   but it has no references (page_count is 0): get_page, put_page and the functions that free pages
+   end the process. The first call may make a system call. */
+struct page;
+struct page* vmalloc_to_page(const void* address) QUARRY_SYMBOL(vmalloc_to_page);
+
 /* Frees the block; its memory goes back to the system at once. NULL is fine. Anything that is not
    the beginning of a block of this header ends the process with a line on standard error that says
    what it is. */

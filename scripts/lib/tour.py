@@ -35,7 +35,7 @@ def tour():
         peak = min(result.peak_bytes for result in results)
         print(f"{name:12}{seconds:10.2f} s{peak / 2**20:12.1f} MiB")
 
-    print("\nThe same once more with QUARRY_CONF=stats:exit, Quarry's own picture of its slabs:\n", flush=True)
+    print("\nThe same once more with QUARRY_CONF=stats:exit, Quarry's own picture of the heap:\n", flush=True)
     subprocess.run(command, env=quarry | {"QUARRY_CONF": "stats:exit"}, stdout=subprocess.DEVNULL,
                    check=True)
 

@@ -124,6 +124,23 @@ void print_vmallocinfo(int fd) {
   }
 }
 
+void print_tables(int fd) {
+  struct table {
+    std::string_view name;
+    void (*print)(int fd);
+  };
+  constexpr table tables[] = {{"slabinfo", print_slabinfo},
+                              {"buddyinfo", print_buddyinfo},
+                              {"zoneinfo", print_zoneinfo},
+                              {"vmallocinfo", print_vmallocinfo}};
+  for (const table& t : tables) {
+    text heading;
+    heading << "quarry: " << t.name << '\n';
+    os::write_all(fd, heading.view());
+    t.print(fd);
+  }
+}
+
 void print_stats(int fd) {
   const heap_figures f = take_figures();
   os::write_all(fd, "quarry: bytes\n");

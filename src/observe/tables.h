@@ -16,6 +16,9 @@ void print_vmallocinfo(int fd);
 // /proc/zoneinfo: pages and watermarks of each zone.
 void print_zoneinfo(int fd);
 
+// All four, each under a line that names it: what QUARRY_CONF=stats:exit prints.
+void print_tables(int fd);
+
 // A line per kind of memory, in bytes: what malloc_stats(3) prints.
 void print_stats(int fd);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "os/syscall.h"
 
@@ -28,6 +29,12 @@ void write_all(int fd, std::string_view bytes) {
     if (n <= 0) return;
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+file_identity identity_of(int fd) {
+  struct stat status;
+  if (syscall(SYS_fstat, fd, &status) != 0) return {};
+  return {status.st_dev, status.st_ino};
 }
 
 u64 parse_decimal(const char* s) {

@@ -4,6 +4,7 @@
 #include "os/fatal.h"
 #include "page/highmem.h"
 #include "page/page_alloc.h"
+#include "page/vmalloc.h"
 #include "page/zones.h"
 
 namespace quarry {
@@ -27,6 +28,7 @@ QUARRY_ALWAYS_INLINE bool is_block(const zone* z, const page* p) {
 // The page is no head of a block in use: says why, and aborts.
 [[noreturn]] QUARRY_NOINLINE void report(page* p, const char* call) {
   const zone* z = zone_of(p);
+  if (vm_address_of(p)) os::die(call, p, "a page of vmalloc, which goes with its block");
   if (!z) os::die(call, p, "not a page of this allocator");
   page* head = p;
   while (head > z->space().map && head->kind == page_kind::none && !is_in_slab(z, head))

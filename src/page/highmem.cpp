@@ -50,6 +50,14 @@ bool purge_highmem(frame_space*, std::size_t first, std::size_t pages) {
 constexpr zone_backing highmem_backing = {commit_highmem, purge_highmem, step};
 constinit zone the_zone{&space, &highmem_backing, zone_kind::highmem};
 
+// A slot of mappings: the pages, one that cannot be touched, and the list of the pages' entries.
+std::size_t list_offset(std::size_t count) {
+  return (count + 1) << page_shift;
+}
+std::size_t mapping_size(std::size_t count) {
+  return list_offset(count) + align_up(count * sizeof(page*), page_size);
+}
+
 bool make() {
   const std::size_t frames = align_up(os::physical_memory() >> page_shift, step);
   void* map = os::reserve(frames * sizeof(page));
@@ -113,27 +121,42 @@ void* map_pages(page* const* pages, unsigned count, bool writable) {
   for (unsigned i = 0; i < count; i++) {
     if (!space.has(pages[i])) return nullptr;
   }
-  page* slot = count ? vm_reserve(std::size_t{count} << page_shift) : nullptr;
+  page* slot = count ? vm_reserve(mapping_size(count)) : nullptr;
   if (!slot) return nullptr;
   char* address = region.vm_units.address_of(slot);
-  for (unsigned i = 0, next; i < count; i = next) {
+  const std::size_t list = list_offset(count);
+  bool done = os::commit(address + list, mapping_size(count) - list);
+  if (done) std::copy_n(pages, count, reinterpret_cast<page**>(address + list));
+  for (unsigned i = 0, next; done && i < count; i = next) {
     // Neighbours in the file are one mapping.
     for (next = i + 1; next < count && pages[next] == pages[i] + (next - i);)
       next++;
     char* at = address + (std::size_t{i} << page_shift);
     const std::size_t size = std::size_t{next - i} << page_shift;
-    if (file.map(at, highmem_offset(pages[i]), size, writable)) continue;
-    vm_unreserve(slot, std::size_t{i} << page_shift);
-    return nullptr;
+    done = file.map(at, highmem_offset(pages[i]), size, writable);
   }
-  slot->count = count;
-  return address;
+  if (done) {
+    slot->count = count;
+    return address;
+  }
+  vm_unreserve(slot, mapping_size(count));
+  return nullptr;
 }
 
 void unmap_pages(void* address, const char* call) {
   page* slot = vm_mapping(address);
   if (!slot) os::die(call, address, "not an address from vmap");
-  vm_unreserve(slot, std::size_t{slot->count} << page_shift);
+  vm_unreserve(slot, mapping_size(slot->count));
+}
+
+page* mapped_page(const void* address) {
+  const page* slot = vm_slot_around(address);
+  if (!slot || slot->kind != page_kind::vm_map) return nullptr;
+  const char* begin = region.vm_units.address_of(slot);
+  const auto index =
+      static_cast<std::size_t>(static_cast<const char*>(address) - begin) >> page_shift;
+  if (index >= slot->count) return nullptr;
+  return reinterpret_cast<page* const*>(begin + list_offset(slot->count))[index];
 }
 
 void check_unmapped(const page* head, unsigned order, const char* call) {

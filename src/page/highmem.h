@@ -34,6 +34,9 @@ void* map_pages(page* const* pages, unsigned count, bool writable);
 // vunmap: takes the address from map_pages; dies in the name of `call` on any other.
 void unmap_pages(void* address, const char* call);
 
+// The page that map_pages() mapped where the address lies; nullptr if none.
+page* mapped_page(const void* address);
+
 // Dies if a page of a block that is to be freed is still mapped by kmap.
 void check_unmapped(const page* head, unsigned order, const char* call);
 

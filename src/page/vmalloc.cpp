@@ -3,6 +3,7 @@
 #include "page/vmalloc.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "os/fatal.h"
@@ -22,6 +23,21 @@ constexpr std::size_t slot_step = 16 * 1024;
 constinit os::lock vm_lock;
 constinit buddy slots QUARRY_GUARDED_BY(vm_lock){&region.vm_units};
 constinit vm_figures in_use QUARRY_GUARDED_BY(vm_lock){};
+
+// The map of pages, of so many entries; made under vm_lock, read anywhere.
+constinit std::atomic<page*> page_map{nullptr};
+
+std::size_t page_map_entries() {
+  return region.vm_units.total << (vm_unit_shift - page_shift);
+}
+
+page* make_page_map() {
+  os::lock_guard guard(vm_lock);
+  if (page* map = page_map.load(std::memory_order_relaxed)) return map;
+  auto* map = static_cast<page*>(os::reserve(page_map_entries() * sizeof(page)));
+  page_map.store(map, std::memory_order_release);
+  return map;
+}
 
 std::size_t slot_size(const page* block) {
   return vm_unit << block->order;
@@ -148,16 +164,43 @@ page* vm_block(const void* address) {
   return begins ? block : nullptr;
 }
 
-void* vm_block_around(const void* address) {
+page* vm_slot_around(const void* address) {
+  if (!region.vm_units.contains(address)) return nullptr;
   const std::size_t number = region.vm_units.number_of(region.vm_units.page_of(address));
   if (number >= region.vm_units.mapped) return nullptr;
   for (unsigned order = 0; order <= max_order; order++) {
     page* head = region.vm_units.page_at(align_down(number, std::size_t{1} << order));
-    if (head->kind == page_kind::vm_area && head->order >= order) {
-      return region.vm_units.address_of(head);
-    }
+    const bool is_head = head->kind == page_kind::vm_area || head->kind == page_kind::vm_map;
+    if (is_head && head->order >= order) return head;
   }
   return nullptr;
+}
+
+void* vm_block_around(const void* address) {
+  page* slot = vm_slot_around(address);
+  const bool is_block = slot && slot->kind == page_kind::vm_area;
+  return is_block ? region.vm_units.address_of(slot) : nullptr;
+}
+
+page* vm_page_at(const void* address) {
+  page* slot = vm_slot_around(address);
+  if (!slot || slot->kind != page_kind::vm_area) return nullptr;
+  const char* begin = region.vm_units.address_of(slot);
+  if (static_cast<std::size_t>(static_cast<const char*>(address) - begin) >= vm_size(slot)) {
+    return nullptr;
+  }
+  page* map = page_map.load(std::memory_order_acquire);
+  if (!map && !(map = make_page_map())) return nullptr;
+  return map +
+         (static_cast<std::size_t>(static_cast<const char*>(address) - region.vm_units.base) >>
+          page_shift);
+}
+
+char* vm_address_of(const page* p) {
+  const page* map = page_map.load(std::memory_order_acquire);
+  const auto offset = reinterpret_cast<uptr>(p) - reinterpret_cast<uptr>(map);
+  if (!map || offset >= page_map_entries() * sizeof(page) || offset % sizeof(page)) return nullptr;
+  return region.vm_units.base + (offset / sizeof(page) << page_shift);
 }
 
 page* vm_block_or_die(const void* address, const char* call) {

@@ -20,6 +20,15 @@ void* vm_adopt(void* run, std::size_t run_bytes, std::size_t bytes);
 page* vm_block(const void* address);
 // The block that the address lies in; nullptr if in none.
 void* vm_block_around(const void* address);
+// The block or slot of mappings that it lies in, or in the unused rest of whose slot.
+page* vm_slot_around(const void* address);
+
+// Pages of blocks, by address: each has an entry in a map of bare addresses, which is there once it
+// was asked for and never read. The entry for an address in a block, nullptr for any other and
+// where address space has ended; and the page's address, nullptr for what is no such entry.
+page* vm_page_at(const void* address);
+char* vm_address_of(const page* p);
+
 // The block that begins at this address, which a program gave. Dies, naming `call`, if none does.
 page* vm_block_or_die(const void* address, const char* call);
 

@@ -247,12 +247,7 @@ class alignas(cache_line) kmem_cache {
   }
   [[noreturn]] void report(const void* object, const char* call);
 
-  // Written by create(), and what the inline paths read. inline_index_ and inline_limit_ are 0 in
-  // the fallback mode of the per-CPU layer and for caches with checks; the limit also where the
-  // class byte is shared.
-  std::size_t inline_limit_ = 0;  // bytes from the region's base
-  u32 inline_index_ = 0;
-  u32 class_byte_ = 0;
+  // Written by create().
   slab_shape shape_{};
   u16 number_ = 0;
   u16 kept_empty_ = 0;  // empty slabs that stay
@@ -263,6 +258,15 @@ class alignas(cache_line) kmem_cache {
 
   // What the shared array has room for: shared_limit_, or 0. Likewise.
   std::atomic<u16> shared_room_{0};
+
+  // Written by create(), and what the inline paths read. inline_index_ and inline_limit_ are 0 in
+  // the fallback mode of the per-CPU layer and for caches with checks; the limit also where the
+  // class byte is shared. They stand late in their cache line because a load behind a store to the
+  // same place in another page waits for it, and what a program has just written is mostly the
+  // beginning of an object, which is that of a cache line.
+  std::size_t inline_limit_ = 0;  // bytes from the region's base
+  u32 inline_index_ = 0;
+  u32 class_byte_ = 0;
 
   // Written by create().
   const char* name_ = nullptr;  // of a dedicated cache

@@ -37,9 +37,11 @@ TEST(MemoryResource, ServesEveryAlignmentAndSize) {
   EXPECT_THROW(static_cast<void>(heap->allocate(std::size_t{1} << 60)), std::bad_alloc);
 }
 
-TEST(MemoryResource, IsOneAndEqualToItselfAlone) {
+// Each shared object that hides its symbols has one.
+TEST(MemoryResource, IsEqualToThoseOfTheSameHeapAlone) {
   EXPECT_EQ(quarry::memory_resource(), quarry::memory_resource());
   EXPECT_TRUE(quarry::memory_resource()->is_equal(*quarry::memory_resource()));
+  EXPECT_TRUE(quarry::memory_resource()->is_equal(quarry::detail::heap_resource()));
   EXPECT_FALSE(quarry::memory_resource()->is_equal(*std::pmr::new_delete_resource()));
 }
 
@@ -166,6 +168,18 @@ struct table {
   ~table() { destroyed++; }
   int entries[100];
 };
+
+TEST(ObjectCache, AlignsObjectsToMoreThanAPage) {
+  struct alignas(16384) wide {
+    char first;
+  };
+  quarry::object_cache<wide> cache("pages");
+  std::vector<quarry::object_cache<wide>::owner> objects;
+  for (int i = 0; i < 20; i++) {
+    objects.push_back(cache.make());
+    EXPECT_TRUE(is_aligned(objects.back().get(), 16384));
+  }
+}
 
 TEST(ConstructedCache, ConstructsWithTheSlabAndDestroysWithIt) {
   {

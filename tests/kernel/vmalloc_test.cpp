@@ -221,6 +221,68 @@ TEST(Vmalloc, AWrongPointerEndsTheProcessWithALine) {
   free(large);
 }
 
+TEST(VmallocToPage, IsThePageThatHasTheAddressInABlock) {
+  char* block = take(5 * mib);
+  for (std::size_t at : {std::size_t{0}, page - 1, page, 3 * mib + 17, 5 * mib - 1}) {
+    struct page* p = vmalloc_to_page(block + at);
+    ASSERT_NE(p, nullptr) << at;
+    EXPECT_EQ(page_address(p), block + at - at % page);
+    EXPECT_EQ(kmap(p), page_address(p));
+    kunmap(p);
+    EXPECT_EQ(page_to_pfn(p), reinterpret_cast<std::uintptr_t>(block + at) / page);
+    EXPECT_EQ(pfn_to_page(page_to_pfn(p)), p);
+    EXPECT_EQ(page_zone(p), ZONE_NORMAL);
+    EXPECT_EQ(page_to_nid(p), 0);
+    EXPECT_EQ(page_count(p), 0);
+  }
+  EXPECT_EQ(vmalloc_to_page(block), vmalloc_to_page(block + page - 1));
+  EXPECT_NE(vmalloc_to_page(block), vmalloc_to_page(block + page));
+  vfree(block);
+}
+
+TEST(VmallocToPage, IsNullOutsideOfBlocks) {
+  char* block = take(3 * page);
+  void* small = malloc(100);
+  int local = 0;
+  for (void* other : {small, static_cast<void*>(&local), static_cast<void*>(block + 3 * page),
+                      static_cast<void*>(nullptr), reinterpret_cast<void*>(~std::uintptr_t{0})})
+    EXPECT_EQ(vmalloc_to_page(other), nullptr);
+  vfree(block);
+  EXPECT_EQ(vmalloc_to_page(block), nullptr);
+  free(small);
+}
+
+TEST(VmallocToPage, IsThePageThatVmapHasMapped) {
+  struct page* two = alloc_pages(GFP_HIGHUSER, 1);
+  if (!two || page_zone(two) != ZONE_HIGHMEM) GTEST_SKIP() << "needs memfd_create(2)";
+  struct page* pages[1000];
+  for (int i = 0; i < 1000; i++)
+    pages[i] = two;
+  struct page* other = pfn_to_page(page_to_pfn(two) + 1);
+  for (int i = 0; i < 1000; i += 3)
+    pages[i] = other;
+  char* mapped = static_cast<char*>(vmap(pages, 1000, VM_MAP, PAGE_KERNEL));
+  ASSERT_NE(mapped, nullptr);
+  for (int i = 0; i < 1000; i++)
+    ASSERT_EQ(vmalloc_to_page(mapped + i * page + 5), pages[i]);
+  EXPECT_EQ(vmalloc_to_page(mapped + 1000 * page), nullptr);
+  EXPECT_FALSE(can_be_touched(mapped + 1000 * page));
+  vunmap(mapped);
+  EXPECT_EQ(vmalloc_to_page(mapped), nullptr);
+  EXPECT_FALSE(can_be_touched(mapped + 1002 * page));
+  __free_pages(two, 1);
+}
+
+TEST(VmallocToPage, ReferencesToAPageOfABlockAreRefused) {
+  char* block = take(page);
+  struct page* p = vmalloc_to_page(block);
+  const std::string reason = "\\(0x[0-9a-f]+\\): a page of vmalloc, which goes with its block";
+  EXPECT_TRUE(dies_with_one_line([=] { get_page(p); }, "quarry: get_page" + reason));
+  EXPECT_TRUE(dies_with_one_line([=] { put_page(p); }, "quarry: put_page" + reason));
+  EXPECT_TRUE(dies_with_one_line([=] { __free_page(p); }, "quarry: __free_page" + reason));
+  vfree(block);
+}
+
 struct info_line {
   std::uintptr_t begin, end;
   std::size_t size, pages;

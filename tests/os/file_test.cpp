@@ -51,6 +51,17 @@ TEST(File, ReadingOneThatDoesNotExistGivesNothingAndKeepsErrno) {
   EXPECT_EQ(errno, EXDEV);
 }
 
+TEST(File, IsTheSameUnderEachOfItsDescriptors) {
+  const file_of one("x"), other("x");
+  const int fd = open(one.path(), O_RDONLY), again = dup(fd),
+            different = open(other.path(), O_RDONLY);
+  EXPECT_EQ(os::identity_of(fd), os::identity_of(again));
+  EXPECT_NE(os::identity_of(fd), os::identity_of(different));
+  for (int open_one : {fd, again, different})
+    close(open_one);
+  EXPECT_EQ(os::identity_of(fd), os::file_identity{});
+}
+
 TEST(File, ReadingLeavesNoDescriptorOpen) {
   const file_of file("x");
   const int before = lowest_free_descriptor();

@@ -3,7 +3,10 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <regex>
 #include <string>
 
@@ -112,14 +115,77 @@ TEST(Options, AreAllPrinted) {
 // A program that allocates, which closes its standard streams before it ends.
 const char* const lister = "/bin/ls";
 
-TEST(StatsAtExit, AreTheTableOfTheSlabs) {
+constexpr const char* table_names[] = {"slabinfo", "buddyinfo", "zoneinfo", "vmallocinfo"};
+
+// What stands under each heading; fails where they are not those, in that order.
+std::map<std::string, std::string> parse_tables(const std::string& printed) {
+  std::map<std::string, std::string> tables;
+  std::size_t at = 0;
+  for (const std::string name : table_names) {
+    const std::string heading = "quarry: " + name + "\n";
+    EXPECT_EQ(printed.compare(at, heading.size(), heading), 0) << printed.substr(at);
+    const std::size_t begin = at + heading.size();
+    at = std::min(printed.find("quarry: ", begin), printed.size());
+    if (begin <= at) tables[name] = printed.substr(begin, at - begin);
+  }
+  EXPECT_EQ(at, printed.size()) << printed.substr(at);
+  return tables;
+}
+
+TEST(StatsAtExit, AreTheFourTables) {
   const child_result result = run_with_options("stats:exit", lister);
   EXPECT_TRUE(result.succeeded());
-  EXPECT_GE(result.lines(), 10) << result.errors;
+  auto tables = parse_tables(result.errors);
   const std::string table = written_by("quarry_slabinfo");
-  const std::string heading = table.substr(0, table.find('\n'));
-  EXPECT_TRUE(result.errors.starts_with(heading + "\n"))
-      << "no heading \"" << heading << "\" in: " << result.errors;
+  const std::string heading = table.substr(0, table.find('\n') + 1);
+  EXPECT_TRUE(tables["slabinfo"].starts_with(heading)) << tables["slabinfo"];
+  EXPECT_GE(std::count(tables["slabinfo"].begin(), tables["slabinfo"].end(), '\n'), 5);
+  EXPECT_TRUE(matches(tables["buddyinfo"], "Node 0, zone   Normal( +[0-9]+)+ \n"))
+      << tables["buddyinfo"];
+  EXPECT_TRUE(tables["zoneinfo"].starts_with("Node 0, zone   Normal\n  pages free     "))
+      << tables["zoneinfo"];
+  EXPECT_EQ(tables["vmallocinfo"], "");
+}
+
+// A test of this program by itself, in a process of its own with that option and standard input.
+child_result run_alone(const char* test, int input) {
+  return run_in_child([=] {
+    setenv("QUARRY_CONF", "stats:exit", 1);
+    dup2(input, STDIN_FILENO);
+    dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
+    const std::string filter = std::string("--gtest_filter=StatsAtExitOf.") + test;
+    execl("/proc/self/exe", "test", filter.c_str(), "--gtest_also_run_disabled_tests", nullptr);
+    _exit(127);
+  });
+}
+
+TEST(StatsAtExitOf, DISABLED_AProgramWithALargeBlock) {
+  EXPECT_NE(malloc(std::size_t{2} << 30), nullptr);  // of vmalloc
+}
+
+TEST(StatsAtExit, HaveALineForEachBlockOfVmalloc) {
+  const int nothing = open("/dev/null", O_RDONLY);
+  const child_result result = run_alone("DISABLED_AProgramWithALargeBlock", nothing);
+  close(nothing);
+  EXPECT_TRUE(result.succeeded());
+  EXPECT_TRUE(matches(parse_tables(result.errors)["vmallocinfo"],
+                      "0x[0-9a-f]+-0x[0-9a-f]+ 2147487744 pages=524288 vmalloc\n"))
+      << result.errors;
+}
+
+TEST(StatsAtExitOf, DISABLED_AProgramThatOpensOthersInPlaceOfAllDescriptors) {
+  for (int fd = STDERR_FILENO; fd < 200; fd++)
+    dup2(STDIN_FILENO, fd);
+}
+
+TEST(StatsAtExit, NeverGoIntoAFileOfTheProgram) {
+  FILE* file = tmpfile();
+  const child_result result =
+      run_alone("DISABLED_AProgramThatOpensOthersInPlaceOfAllDescriptors", fileno(file));
+  EXPECT_TRUE(result.succeeded());
+  EXPECT_EQ(lseek(fileno(file), 0, SEEK_END), 0);
+  EXPECT_EQ(result.errors, "");
+  fclose(file);
 }
 
 TEST(StatsAtExit, AreNotPrintedUnlessAskedFor) {
