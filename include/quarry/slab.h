@@ -131,7 +131,8 @@ void* kvmalloc(size_t size, gfp_t gfp) QUARRY_SYMBOL(kvmalloc);
 
 /* The block with its contents, of at least `size` bytes, at its old place or a new one. NULL as
    block: kmalloc. 0 as size: kfree, and NULL. NULL otherwise, and the block is as it was, where
-   memory has ended. With __GFP_ZERO what the block gains reads as zero. */
+   memory has ended. With __GFP_ZERO what the block gains reads as zero. Without __GFP_WAIT a block
+   of pages stays where it is unless it was had without it, too. */
 void* krealloc(const void* block, size_t size, gfp_t gfp) QUARRY_SYMBOL(krealloc);
 
 /* Takes a block back, or an object of a cache; NULL is none. As kmem_cache_free. */

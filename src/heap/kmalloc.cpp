@@ -13,9 +13,6 @@ namespace quarry {
 
 namespace {
 
-// Between two attempts of a request that must not fail.
-constexpr unsigned retry_ms = 1;
-
 struct request {
   std::size_t size;  // > 0
   std::size_t alignment;
@@ -78,6 +75,19 @@ void* try_once(const request& r) {
   return allocate_as_malloc(r);
 }
 
+// Whether the block can be given back without a system call.
+bool can_go_briefly(const void* block) {
+  if (const kmem_cache* cache = cache_of(block)) return !cache->has_checks();
+  const page* head = block_at(block);
+  return head && !(head->tag & __GFP_WAIT);
+}
+
+void free_moved(void* block, bool may_wait) {
+  kmem_cache* cache = may_wait ? nullptr : cache_of(block);
+  if (cache) return cache->free_briefly(block);
+  kfree_slow(block, __builtin_return_address(0));
+}
+
 }  // namespace
 
 void* kmalloc_block(std::size_t size, std::size_t alignment, gfp_t gfp, int node) {
@@ -101,10 +111,12 @@ void* krealloc_block(void* block, std::size_t size, gfp_t gfp) {
     while (!(moved = reallocate(block, size)) && (gfp & __GFP_NOFAIL))
       os::sleep_ms(retry_ms);
   } else if (size > old_size) {
+    const bool may_wait = gfp & __GFP_WAIT;
+    if (!may_wait && !can_go_briefly(block)) return nullptr;
     moved = kmalloc_block(size, 1, gfp & ~__GFP_ZERO);
     if (!moved) return nullptr;
     std::memcpy(moved, block, old_size);
-    kfree_slow(block, __builtin_return_address(0));
+    free_moved(block, may_wait);
   }
   if (moved && (gfp & __GFP_ZERO) && size > old_size) {
     std::memset(static_cast<char*>(moved) + old_size, 0, size - old_size);

@@ -16,9 +16,6 @@ namespace quarry {
 
 namespace {
 
-// A request that may not fail asks again after so long.
-constexpr unsigned retry_ms = 1;
-
 // Failures are reported so many times, as the kernel limits its messages.
 constexpr unsigned most_reports = 10;
 constinit std::atomic<unsigned> reports{0};

@@ -7,6 +7,9 @@
 
 namespace quarry {
 
+// Between two attempts of a request that must not fail.
+inline constexpr unsigned retry_ms = 1;
+
 // A block of 2^order pages, aligned to its size; its head's kind is the caller's to set. nullptr
 // where there is none under the flags. `clean`: it reads as zero. With __GFP_ZERO it does anyway.
 //

@@ -152,6 +152,10 @@ class alignas(cache_line) kmem_cache {
   // An object in memory of that node if it can be had, past the arrays. `gfp` has __GFP_WAIT.
   void* allocate_on(unsigned node, gfp_t gfp) QUARRY_EXCLUDES(lock_);
 
+  // Takes an object of a cache without checks back, without a system call; waits for nothing but the
+  // cache's lock, should somebody hold it for long. Empty slabs stay.
+  void free_briefly(void* object) QUARRY_EXCLUDES(lock_);
+
   // An object of a cache with checks, which has no arrays; and back, for `call`. `caller`: the code
   // that asked, for messages. `node`: as allocate_on(), or any_node.
   static constexpr unsigned any_node = ~0u;

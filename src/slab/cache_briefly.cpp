@@ -84,6 +84,19 @@ void* kmem_cache::take_one_briefly(gfp_t gfp) {
   return nullptr;
 }
 
+void kmem_cache::free_briefly(void* object) {
+  if (percpu::push_briefly(number_, object)) return;
+  bool is_ours;
+  if (lock_.acquire_briefly()) {
+    is_ours = return_to_slabs(&object, 1) == 1;
+    lock_.release_briefly();
+  } else {
+    os::lock_guard guard(lock_);
+    is_ours = return_to_slabs(&object, 1) == 1;
+  }
+  if (!is_ours) report(object, flush_call());
+}
+
 // One object for the caller and some for this CPU's array, which are pushed while the lock is held,
 // so that what the array has no room for can go back at once. In fallback a push would take a lock
 // that comes before this one.

@@ -1,17 +1,16 @@
 // Objects of dedicated caches, once the inline paths have found nothing to do or something wrong.
+#include <algorithm>
 #include <cstring>
 
 #include "os/fatal.h"
 #include "os/thread.h"
+#include "page/gfp.h"
 #include "page/node.h"
 #include "slab/dedicated.h"
 
 namespace quarry {
 
 namespace {
-
-// Between two attempts of a request that must not fail.
-constexpr unsigned retry_ms = 1;
 
 [[noreturn]] void refuse(kmem_cache* cache, const char* call, const char* reason) {
   text line;
@@ -85,7 +84,11 @@ std::size_t allocate_objects(kmem_cache* cache, gfp_t gfp, void** objects, std::
          (objects[taken] = take(cache, gfp, kmem_cache::any_node, caller)))
     taken++;
   if (taken == count) return count;
-  free_objects(cache, objects, taken, caller);
+  if (gfp & __GFP_WAIT || cache->has_checks()) {
+    free_objects(cache, objects, taken, caller);
+  } else {
+    std::for_each(objects, objects + taken, [=](void* object) { cache->free_briefly(object); });
+  }
   return 0;
 }
 

@@ -2,6 +2,7 @@
 // on any but exit.
 #include <quarry/page.h>
 #include <quarry/slab.h>
+#include <sched.h>
 
 #include <thread>
 #include <vector>
@@ -16,9 +17,16 @@ namespace {
 
 constexpr int no_filter = 77;
 
-void expect_no_system_call(void (*body)()) {
+// `before` may make some.
+void expect_no_system_call(
+    void (*body)(), void (*before)() = [] {}) {
   const auto result = run_in_child([=] {
-    free(malloc(12 << 20));  // so much that the child has its helper
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(sched_getcpu(), &here);
+    sched_setaffinity(0, sizeof here, &here);
+    free(malloc(12 << 20));  // what is committed and free
+    before();
     if (!enter_silence()) _exit(no_filter);
     body();
     syscall(SYS_exit_group, 0);
@@ -66,14 +74,43 @@ TEST_F(Nowait, ObjectsAreHadWithoutASystemCallUntilTheyEnd) {
   });
 }
 
+// Once this CPU has an array of the cache: to make one takes system calls.
 TEST_F(Nowait, ObjectsComeAndGoWithoutASystemCall) {
-  expect_no_system_call([] {
+  const auto take_and_give = [] {
     for (kmem_cache_t* c : {cache, checked}) {
       for (int i = 0; i < 10'000; i++) {
         void* object = kmem_cache_zalloc(c, GFP_ATOMIC);
         if (!object) syscall(SYS_exit_group, 2);
         kmem_cache_free(c, object);
       }
+    }
+  };
+  expect_no_system_call(take_and_give, take_and_give);
+}
+
+TEST_F(Nowait, ManyThatCannotAllBeHadGoBackWithoutASystemCall) {
+  expect_no_system_call([] {
+    static void* objects[1 << 20];
+    for (int i = 0; i < 20; i++) {
+      if (kmem_cache_alloc_bulk(fresh, GFP_ATOMIC, 1 << 20, objects)) syscall(SYS_exit_group, 4);
+      if (kmem_cache_alloc_bulk(fresh, GFP_ATOMIC, 100, objects) != 100) {
+        syscall(SYS_exit_group, 5);
+      }
+    }
+  });
+}
+
+TEST_F(Nowait, BlocksGrowWithoutASystemCall) {
+  expect_no_system_call([] {
+    for (int i = 0; i < 2000; i++) {
+      char* block = static_cast<char*>(kmalloc(20, GFP_ATOMIC));
+      if (!block) syscall(SYS_exit_group, 6);
+      block[19] = 1;
+      for (size_t size = 40; size < 200'000; size *= 3) {
+        if (void* moved = krealloc(block, size, GFP_ATOMIC)) block = static_cast<char*>(moved);
+      }
+      if (block[19] != 1) syscall(SYS_exit_group, 7);
+      kfree(block);
     }
   });
 }
