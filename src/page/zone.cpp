@@ -104,31 +104,32 @@ bool zone::commit_to(std::size_t end) {
   return true;
 }
 
-// Commits enough for a block of that order behind what is committed.
-bool zone::grow(unsigned order) {
+// Commits enough for the run behind what is committed.
+bool zone::grow(const run_shape& run) {
   const std::size_t begin = committed_pages();
-  const std::size_t block = std::size_t{1} << order;
+  const std::size_t block = std::size_t{1} << run.order;
+  const std::size_t end = run.anywhere ? begin + run.pages : align_up(begin, block) + block;
   const std::size_t step = backing_->step;
-  const std::size_t needed = align_up(align_up(begin, block) + block, step);
+  const std::size_t needed = align_up(end, step);
   const std::size_t generous = align_up(begin + std::max(begin / 8, step), step);
   if (generous > needed && commit_to(generous)) return true;
-  return commit_to(needed) || commit_to(align_up(begin, block) + block);
+  return commit_to(needed) || commit_to(end);
 }
 
 // Leaves `floor` pages free.
-page* zone::take(unsigned order, std::size_t pages, bool aligned, bool* clean, std::size_t floor) {
+page* zone::take(const run_shape& run, bool* clean, std::size_t floor) {
   const std::size_t low = marks().low;
-  if (low && buddy_.free_units() < pages + std::max(floor, low)) grow(order);
-  if (buddy_.free_units() < pages + floor) grow(order);
-  if (buddy_.free_units() < pages + floor) return nullptr;
-  const bool anywhere = !aligned && pages >= least_as_it_fits;
-  page* head = place(order, pages, anywhere, clean);
-  if (!head && grow(order)) head = place(order, pages, anywhere, clean);
+  if (low && buddy_.free_units() < run.pages + std::max(floor, low)) grow(run);
+  if (buddy_.free_units() < run.pages + floor) grow(run);
+  if (buddy_.free_units() < run.pages + floor) return nullptr;
+  page* head = place(run, clean);
+  if (!head && grow(run)) head = place(run, clean);
   return head;
 }
 
-page* zone::place(unsigned order, std::size_t pages, bool anywhere, bool* clean) {
-  return anywhere ? buddy_.take_lowest(pages, clean) : buddy_.take(order, pages, clean);
+page* zone::place(const run_shape& run, bool* clean) {
+  return run.anywhere ? buddy_.take_lowest(run.pages, clean)
+                      : buddy_.take(run.order, run.pages, clean);
 }
 
 page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, reserve depth,
@@ -136,10 +137,10 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, rese
   const std::size_t block = std::max(pages, alignment);
   if (block > std::size_t{1} << max_order || alignment << page_shift > region.alignment)
     return nullptr;
-  const unsigned order = order_of_pages(block);
+  const bool anywhere = alignment == 1 && pages >= least_as_it_fits;
   os::lock_guard guard(lock_);
   take_deferred();
-  page* head = take(order, pages, alignment > 1, clean, floor_of(depth) + protect);
+  page* head = take({pages, order_of_pages(block), anywhere}, clean, floor_of(depth) + protect);
   publish_figures();
   return head;
 }
@@ -150,7 +151,7 @@ unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, res
   unsigned taken = 0;
   bool clean;
   const std::size_t pages = std::size_t{1} << order;
-  while (taken < count && (heads[taken] = take(order, pages, true, &clean, floor_of(depth))))
+  while (taken < count && (heads[taken] = take({pages, order, false}, &clean, floor_of(depth))))
     taken++;
   publish_figures();
   return taken;

@@ -120,10 +120,15 @@ class zone {
   std::size_t limit() const { return limit_ ? limit_ : space_->total; }
   watermarks marks() const;
   std::size_t floor_of(reserve depth) const;
-  page* take(unsigned order, std::size_t pages, bool aligned, bool* clean, std::size_t floor)
-      QUARRY_REQUIRES(lock_);
-  page* place(unsigned order, std::size_t pages, bool anywhere, bool* clean) QUARRY_REQUIRES(lock_);
-  bool grow(unsigned order) QUARRY_REQUIRES(lock_);
+  // A run that is asked for: of a block of 2^order pages, or anywhere.
+  struct run_shape {
+    std::size_t pages;
+    unsigned order;
+    bool anywhere;
+  };
+  page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
+  page* place(const run_shape& run, bool* clean) QUARRY_REQUIRES(lock_);
+  bool grow(const run_shape& run) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
   void take_deferred() QUARRY_REQUIRES(lock_);
