@@ -7,6 +7,7 @@
 #include "os/file.h"
 #include "os/options.h"
 #include "preload/export.h"
+#include "slab/dedicated.h"
 
 // pthread_atfork is in each object's own part of libc (libc_nonshared.a) on older glibc; what it
 // calls has been in libc.so since 2.3.
@@ -35,6 +36,7 @@ __attribute__((constructor(101))) void start_process() {
 }
 
 __attribute__((destructor(101))) void end_process() {
+  quarry::check_all();
   if (statistics_fd < 0) return;
   if (quarry::os::identity_of(statistics_fd) != statistics_file) return;
   quarry::print_tables(statistics_fd);

@@ -222,8 +222,10 @@ void release_slow(void* block, const char* call) {
   if (const unsigned size_class = class_at(block)) {
     if (size_class >= shared_byte) {
       free_object(cache_of(block), block, call, __builtin_return_address(0));
-    } else if (!percpu::push(size_class, block)) {
-      general_caches[size_class].free(block);
+    } else {
+      kmem_cache* cache = &general_caches[size_class];
+      if (percpu::is_last_in(size_class, block)) examine_object(cache, block, call);
+      if (!percpu::push(size_class, block)) cache->free(block);
     }
     return;
   }

@@ -45,14 +45,15 @@ QUARRY_ALWAYS_INLINE void* allocate(std::size_t size) {
   return allocate_slow(size);
 }
 
-// Puts a small block on this CPU's array; false where it is no small block or there is no room.
+// Puts a small block on this CPU's array; false where it is no small block, where there is no room,
+// and where it is there already as the last one in.
 QUARRY_ALWAYS_INLINE bool try_release(void* block) {
 #if QUARRY_HAS_SEQUENCES
   const std::size_t offset = reinterpret_cast<uptr>(block) - reinterpret_cast<uptr>(frames_base);
   if (offset < free_limit) [[likely]] {
     // Class 0, which is no class, has an array that is always full.
     const unsigned size_class = class_map[offset >> page_shift];
-    return percpu::sequence::push(size_class, block);
+    return percpu::sequence::push_another(size_class, block);
   }
 #else
   (void)block;
@@ -62,8 +63,10 @@ QUARRY_ALWAYS_INLINE bool try_release(void* block) {
 
 void release_slow(void* block, const char* call);
 
-// Takes a block back; nullptr is none. Dies on anything else that is not a block in use, at once or
-// when the batch that it is in is flushed; `call` names the caller in that message.
+// Takes a block back; nullptr is none. Dies on anything else that is not a block in use, and names
+// `call` in the message: at once, but for a pointer into a small block and a small block that
+// is free already, though not the last one that was freed of its class; those are seen when the
+// batch that they are in is flushed, at the latest at the process's exit.
 QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
   if (try_release(block)) [[likely]]
     return;

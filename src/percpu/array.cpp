@@ -313,6 +313,13 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit) 
   }
 }
 
+bool is_last_in(unsigned index, const void* object) {
+  area* a = area_of(current());
+  const header h = unpack(header_of(a, index)->load(std::memory_order_relaxed));
+  return h.end != 0 &&
+         std::atomic_ref(slots_of(a)[h.top]).load(std::memory_order_relaxed) == object;
+}
+
 unsigned limit_of(unsigned index) {
   return describe(index).limit;
 }

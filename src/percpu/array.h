@@ -82,6 +82,9 @@ unsigned grow(unsigned index, miss side);
 // the next one of somebody else. True when nobody else came for long, and grow() is worth it.
 bool note_miss(unsigned index, miss side);
 
+// Whether the object was just now the last one of this CPU's array.
+bool is_last_in(unsigned index, const void* object);
+
 // The most objects that an array of this index may hold.
 unsigned limit_of(unsigned index);
 

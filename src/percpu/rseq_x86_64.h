@@ -105,6 +105,28 @@ full:
   return false;
 }
 
+// As push(); false also if the object is the last one in.
+QUARRY_ALWAYS_INLINE bool push_another(uptr index, void* object) {
+  uptr area, top;
+  asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
+                    "movzwl (%[area],%[index],8), %k[top]\n"
+                    "cmpw 2(%[area],%[index],8), %w[top]\n"
+                    "jae %l[refused]\n"
+                    "cmpq %[object], (%[area],%[top],8)\n"
+                    "je %l[refused]\n"
+                    "movq %[object], 8(%[area],%[top],8)\n"
+                    "incl %k[top]\n"
+                    "movw %w[top], (%[area],%[index],8)\n"
+                    "2:\n"
+                    : [area] "=&r"(area), [top] "=&r"(top)
+                    : [index] "r"(index), [object] "r"(object), QUARRY_RSEQ_INPUTS
+                    : "memory", "cc"
+                    : refused);
+  return true;
+refused:
+  return false;
+}
+
 // The batches read the header in one load, and so see a top, an end and a bottom that belong
 // together, unless the end is 0: then the array is being made or emptied (publish_header,
 // stop_arrays), and there is nothing to be had.

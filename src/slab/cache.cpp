@@ -284,6 +284,18 @@ void kmem_cache::free_to_slabs(void** objects, unsigned count) {
   release_slabs(&empty, true);
 }
 
+void kmem_cache::keep_in_slabs(void** objects, unsigned count) {
+  unsigned done;
+  void* wrong;
+  {
+    os::lock_guard guard(lock_);
+    done = return_to_slabs(objects, count);
+    wrong = empty_shared();
+  }
+  if (done < count) report(objects[done], flush_call());
+  if (wrong) report(wrong, flush_call());
+}
+
 page* kmem_cache::detach(void* object) {
   page* slab = slab_of(object, shape_);
   {

@@ -152,8 +152,8 @@ class alignas(cache_line) kmem_cache {
   // An object in memory of that node if it can be had, past the arrays. `gfp` has __GFP_WAIT.
   void* allocate_on(unsigned node, gfp_t gfp) QUARRY_EXCLUDES(lock_);
 
-  // Takes an object of a cache without checks back, without a system call; waits for nothing but the
-  // cache's lock, should somebody hold it for long. Empty slabs stay.
+  // Takes an object of a cache without checks back, without a system call; waits for nothing but
+  // the cache's lock, should somebody hold it for long. Empty slabs stay.
   void free_briefly(void* object) QUARRY_EXCLUDES(lock_);
 
   // An object of a cache with checks, which has no arrays; and back, for `call`. `caller`: the code
@@ -173,6 +173,9 @@ class alignas(cache_line) kmem_cache {
   // is a destructor to be run, since this is called by any thread and under locks.
   void free_to_slabs(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
 
+  // These and those of the shared array to their slabs, which all stay.
+  void keep_in_slabs(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
+
   // Takes a slab of one object, which is in use, out of the cache: its pages are the caller's.
   page* detach(void* object) QUARRY_EXCLUDES(lock_);
 
@@ -183,10 +186,11 @@ class alignas(cache_line) kmem_cache {
   // Releases empty slabs; destructors run.
   void release_empty() QUARRY_EXCLUDES(lock_);
 
-  // The object's size if it is one in use, as far as its slab knows (objects in arrays pass). Dies
-  // in the name of `call` otherwise. Takes no lock: what it reads of an object in use does not
-  // change.
+  // The object's size if it is one in use, as far as its slab knows and this CPU's array, if it is
+  // the last one in (others in arrays pass). Dies in the name of `call` otherwise. Takes no lock:
+  // what it reads of an object in use does not change.
   std::size_t check(const void* object, const char* call);
+  std::size_t check_in_slab(const void* object, const char* call);  // as its slab knows
 
   // The first `most` objects that are out, and how many there are: for a cache that nobody uses.
   std::size_t find_objects(const void** objects, unsigned most, unsigned* found)

@@ -6,6 +6,11 @@
 namespace quarry {
 
 std::size_t kmem_cache::check(const void* object, const char* call) {
+  if (percpu::is_last_in(number_, object)) examine_object(this, object, call);
+  return check_in_slab(object, call);
+}
+
+std::size_t kmem_cache::check_in_slab(const void* object, const char* call) {
   const void* slot = slot_of(object);
   if (error_of(slab_of(slot, shape_), shape_, number_, slot) != object_error::none) {
     report(object, call);

@@ -305,6 +305,32 @@ void release_drained(unsigned index, void** objects, unsigned count) {
   if (!is_page_list) at_number(index)->free_to_slabs(objects, count);
 }
 
+namespace {
+
+void keep_drained(unsigned index, void** objects, unsigned count) {
+  const bool is_page_list =
+      index >= class_count && index < percpu::index_count && drain_page_list(index, objects, count);
+  if (is_page_list) return;
+  kmem_cache* cache = index < class_count ? &general_caches[index] : at_number(index);
+  cache->keep_in_slabs(objects, count);
+}
+
+}  // namespace
+
+void examine_object(kmem_cache* cache, const void* object, const char* call) {
+  {
+    os::lock_guard guard(caches_lock);
+    percpu::drain_index(cache->number(), keep_drained);
+  }
+  cache->keep_in_slabs(nullptr, 0);
+  cache->check_in_slab(object, call);
+}
+
+void check_all() {
+  os::lock_guard guard(caches_lock);
+  percpu::drain(false, keep_drained);
+}
+
 void shrink_all(bool idle_only) {
   percpu::drain(idle_only, release_drained);
   for (unsigned c = 1; c < class_count; c++)

@@ -39,6 +39,14 @@ std::size_t allocate_objects(kmem_cache* cache, gfp_t gfp, void** objects, std::
                              const void* caller);
 void free_objects(kmem_cache* cache, void** objects, std::size_t count, const void* caller);
 
+// The object looks as if it were free. Settles that: takes the cache's objects from all arrays, and
+// dies in the name of `call` if it is.
+void examine_object(kmem_cache* cache, const void* object, const char* call);
+
+// Takes all objects from all arrays to their slabs, and so finds those that are wrong there; no
+// memory goes back. For the end of the process.
+void check_all();
+
 // The cache's name, "size-N" for the general ones.
 text& operator<<(text& line, const kmem_cache& cache);
 

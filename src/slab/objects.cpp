@@ -72,6 +72,7 @@ void* allocate_object_on(kmem_cache* cache, gfp_t gfp, unsigned node, const void
 void free_object(kmem_cache* cache, void* object, const char* call, const void* caller) {
   check_owner(cache, object, call);
   if (cache->has_checks()) return cache->free_checked(object, call, caller);
+  if (percpu::is_last_in(cache->number(), object)) examine_object(cache, object, call);
   if (!percpu::push(cache->number(), object)) cache->free(object, true);
 }
 

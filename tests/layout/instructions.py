@@ -16,11 +16,11 @@ MOST = {
     "_Znam": 19,
     "quarry_kmalloc": 21,
     "quarry_kmem_cache_alloc": 18,
-    "free": 20,
-    "_ZdlPv": 20,  # operator delete(void*), and with a size
-    "_ZdlPvm": 20,
-    "_ZdaPvm": 20,
-    "quarry_kfree": 20,
+    "free": 22,
+    "_ZdlPv": 22,  # operator delete(void*), and with a size
+    "_ZdlPvm": 22,
+    "_ZdaPvm": 22,
+    "quarry_kfree": 22,
     "quarry_kmem_cache_free": 23,
 }
 

@@ -1,9 +1,10 @@
 // Wrong use ends in one line, which names the call, the pointer and the reason, and in abort().
 // Small blocks wait in arrays after they are freed, so what is wrong with them may be seen as late
-// as malloc_trim(0), which empties the arrays.
+// as exit(), which empties the arrays.
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -77,7 +78,7 @@ class WrongPointer : public testing::TestWithParam<checked_call> {
     EXPECT_TRUE(dies_with_one_line(
         [&] {
           GetParam().call(as_pointer(pointer));
-          malloc_trim(0);
+          exit(0);
         },
         line(GetParam().names, pointer, reason)));
   }
@@ -89,7 +90,7 @@ class WrongPointer : public testing::TestWithParam<checked_call> {
           free(opaque(block));
           malloc_trim(0);
           GetParam().call(opaque(block));
-          malloc_trim(0);
+          exit(0);
         },
         line(GetParam().names, address_of(block), reason)));
   }
@@ -193,7 +194,7 @@ class DoubleFree : public testing::TestWithParam<size_t> {
     EXPECT_TRUE(dies_with_one_line(
         [&] {
           misuse(block, others);
-          malloc_trim(0);
+          exit(0);
         },
         line("free|realloc", address_of(block), freed)));
     for (void* other : others)
@@ -206,6 +207,53 @@ TEST_P(DoubleFree, AtOnceIsNamed) {
   expect_line([](void* block, auto&) {
     free(opaque(block));
     free(opaque(block));
+  });
+}
+
+// Before anything else happens, by whatever call.
+TEST_P(DoubleFree, IsNamedByTheNextCallAlready) {
+  const checked_call calls[] = {
+      {"free", [](void* p) { free(p); }},
+      {"realloc", [](void* p) { opaque(realloc(p, 1'000'000)); }},
+      {"malloc_usable_size", [](void* p) { opaque(malloc_usable_size(p)); }},
+      {"operator delete", [](void* p) { operator delete(p); }},
+  };
+  for (const checked_call& c : calls) {
+    void* block = malloc(GetParam());
+    EXPECT_TRUE(dies_with_one_line(
+        [&] {
+          free(opaque(block));
+          c.call(opaque(block));
+          _exit(0);
+        },
+        line(c.names, address_of(block), freed)));
+    free(block);
+  }
+}
+
+TEST_P(DoubleFree, AfterThousandsOfOthersIsNamed) {
+  expect_line([](void* block, auto&) {
+    free(opaque(block));
+    for (size_t i = 0; i < 20'000; i++)
+      free(opaque(malloc(GetParam() * 2 + i % 100 * 16)));
+    free(opaque(block));
+  });
+}
+
+TEST_P(DoubleFree, OnAnotherCpuIsNamed) {
+  expect_line([](void* block, auto&) {
+    cpu_set_t all, one;
+    sched_getaffinity(0, sizeof all, &all);
+    if (CPU_COUNT(&all) < 2) return free(as_pointer(address_of(block))), free(opaque(block));
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+      if (!CPU_ISSET(cpu, &all)) continue;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      std::thread([&] {
+        sched_setaffinity(0, sizeof one, &one);
+        free(opaque(block));
+      }).join();
+    }
   });
 }
 
