@@ -48,20 +48,20 @@ struct cache_tunables {
   unsigned shared;      // the shared array's limit, in batches
 };
 
-// How many objects move between the arrays at a time, unless the cache is tuned: 32 KiB of them, at
+// How many objects move between the arrays at a time, unless the cache is tuned: 16 KiB of them, at
 // least 8 below 32 KiB, so that what goes from one CPU to another takes a lock for each batch and
 // not for each object.
 inline constexpr std::size_t max_batch = 128;
 constexpr std::size_t batch_for(std::size_t object_size) {
   const std::size_t least = object_size < 32 * kib ? 8 : 1;
-  return std::clamp(32 * kib / object_size, least, max_batch);
+  return std::clamp(16 * kib / object_size, least, max_batch);
 }
 
-// How many the shared array holds: whole batches, 128 KiB of them or at least two below 32 KiB.
+// How many the shared array holds: whole batches, 64 KiB of them or at least two below 32 KiB.
 constexpr std::size_t shared_limit_for(std::size_t object_size) {
   const std::size_t batch = batch_for(object_size);
   const std::size_t least = object_size < 32 * kib ? 2 : 0;
-  return std::clamp(128 * kib / object_size / batch, least, std::size_t{4}) * batch;
+  return std::clamp(64 * kib / object_size / batch, least, std::size_t{4}) * batch;
 }
 
 // Class bytes and numbers of dedicated caches. The first have a byte each, which is their number,
