@@ -1,7 +1,7 @@
-// Lock: making_lock, taken before a zone's, while the zone is made.
 #include "page/dma.h"
 
 #include "os/memory.h"
+#include "page/late_zone.h"
 
 namespace quarry {
 
@@ -10,11 +10,8 @@ namespace {
 constexpr std::size_t frames = dma_size >> page_shift;
 constexpr std::size_t huge_pages = os::huge_page_size >> page_shift;
 
-constinit os::lock making_lock;
-constinit bool has_failed QUARRY_GUARDED_BY(making_lock) = false;
-constinit std::atomic<bool> is_made{false};  // set under making_lock, after the space
-constinit frame_space space{};               // written under making_lock, before that
-constinit u8 classes[frames]{};              // the space's
+constinit frame_space space{};   // written as the zone is made
+constinit u8 classes[frames]{};  // the space's
 
 bool commit_locked(char* begin, std::size_t bytes) {
   return os::commit(begin, bytes) && os::lock_memory(begin, bytes);
@@ -44,7 +41,7 @@ bool keep_dma(frame_space*, std::size_t, std::size_t) {
 constexpr zone_backing dma_backing = {commit_dma, keep_dma, huge_pages};
 constinit zone the_zone{&space, &dma_backing, zone_kind::dma};
 
-bool make() {
+bool prepare() {
   constexpr std::size_t map_size = frames * sizeof(page);
   void* memory = os::reserve_below(dma_end, dma_size);
   if (!memory) return false;
@@ -58,29 +55,23 @@ bool make() {
   return true;
 }
 
+constinit late_zone dma{&the_zone, prepare};
+
 }  // namespace
 
 zone* make_dma_zone() {
-  if (zone* z = dma_zone()) return z;
-  os::lock_guard guard(making_lock);
-  if (is_made.load(std::memory_order_relaxed)) return &the_zone;
-  if (has_failed) return nullptr;
-  has_failed = !make();
-  if (has_failed) return nullptr;
-  is_made.store(true, std::memory_order_release);
-  return &the_zone;
+  return dma.make();
 }
 
 zone* dma_zone() {
-  // Pairs with the release above: the space is seen.
-  return is_made.load(std::memory_order_acquire) ? &the_zone : nullptr;
+  return dma.get();
 }
 
 void acquire_dma() QUARRY_NO_ANALYSIS {
-  making_lock.acquire();
+  dma.acquire();
 }
 void release_dma() QUARRY_NO_ANALYSIS {
-  making_lock.release();
+  dma.release();
 }
 
 void retire_dma_in_child() {

@@ -1,5 +1,5 @@
-// Locks: making_lock while the zone is made, kmap_lock over the words of all its pages; each is
-// taken before a zone's lock, and neither under the other.
+// Lock: kmap_lock, over the words of all the zone's pages; taken before a zone's, and not while the
+// zone is made.
 #include "page/highmem.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "os/fatal.h"
 #include "os/memory.h"
 #include "os/memory_file.h"
+#include "page/late_zone.h"
 #include "page/vmalloc.h"
 
 namespace quarry {
@@ -22,12 +23,9 @@ constexpr std::size_t step = 2 * mib >> page_shift;
 constexpr unsigned address_word = 0;
 constexpr unsigned mappings_word = 1;
 
-constinit os::lock making_lock;
 constinit os::lock kmap_lock;
-constinit bool has_failed QUARRY_GUARDED_BY(making_lock) = false;
-constinit std::atomic<bool> is_made{false};  // set under making_lock, after the two that follow
-constinit frame_space space{};               // written under making_lock, before that
-constinit os::memory_file file;              // likewise
+constinit frame_space space{};   // written as the zone is made
+constinit os::memory_file file;  // likewise
 
 // Written under kmap_lock, read without it by whoever has the page mapped.
 std::atomic_ref<u64> address_of(page* p) {
@@ -58,7 +56,7 @@ std::size_t mapping_size(std::size_t count) {
   return list_offset(count) + align_up(count * sizeof(page*), page_size);
 }
 
-bool make() {
+bool prepare() {
   const std::size_t frames = align_up(os::physical_memory() >> page_shift, step);
   void* map = os::reserve(frames * sizeof(page));
   if (!map) return false;
@@ -76,22 +74,16 @@ bool make() {
   return true;
 }
 
+constinit late_zone highmem{&the_zone, prepare};
+
 }  // namespace
 
 zone* make_highmem_zone() {
-  if (zone* z = highmem_zone()) return z;
-  os::lock_guard guard(making_lock);
-  if (is_made.load(std::memory_order_relaxed)) return &the_zone;
-  if (has_failed) return nullptr;
-  has_failed = !make();
-  if (has_failed) return nullptr;
-  is_made.store(true, std::memory_order_release);
-  return &the_zone;
+  return highmem.make();
 }
 
 zone* highmem_zone() {
-  // Pairs with the release above: space and file are seen.
-  return is_made.load(std::memory_order_acquire) ? &the_zone : nullptr;
+  return highmem.get();
 }
 
 void* map_page(page* p) {
@@ -178,12 +170,12 @@ std::size_t highmem_offset(const page* p) {
 }
 
 void acquire_highmem() QUARRY_NO_ANALYSIS {
-  making_lock.acquire();
+  highmem.acquire();
   kmap_lock.acquire();
 }
 void release_highmem() QUARRY_NO_ANALYSIS {
   kmap_lock.release();
-  making_lock.release();
+  highmem.release();
 }
 
 void close_highmem_in_child() {
