@@ -385,22 +385,9 @@ bool drain_index(unsigned index, release_fn release) {
   return true;
 }
 
-namespace {
-
-template <class visit_fn>
-void for_each_index(visit_fn visit) {
-  for (unsigned i = 1; i < index_count; i++)
-    visit(i);
-  const unsigned dynamic = dynamic_seen.load(std::memory_order_relaxed);
-  for (unsigned i = 0; i < dynamic; i++)
-    visit(first_dynamic_index + i);
-}
-
-}  // namespace
-
 void drain_own(release_fn release) {
   if (cpus_seen.load(std::memory_order_relaxed) == 0) return;
-  for_each_index([=](unsigned index) {
+  const auto drain_one = [=](unsigned index) {
     constexpr unsigned batch = 128;
     void* objects[batch];
     // Others on this CPU may go on filling the array.
@@ -409,20 +396,12 @@ void drain_own(release_fn release) {
       if (taken) release(index, objects, taken);
       if (taken < batch) break;
     }
-  });
-}
-
-void glance(void (*visit)(unsigned index, void* object)) {
-  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
-  for (unsigned cpu = 0; cpu < cpus; cpu++) {
-    area* a = area_of(cpu);
-    for_each_index([=](unsigned index) {
-      const header h = unpack(header_of(a, index)->load(std::memory_order_relaxed));
-      if (h.end == 0) return;
-      for (unsigned slot = h.bottom + 1u; slot <= h.top; slot++)
-        visit(index, std::atomic_ref(slots_of(a)[slot]).load(std::memory_order_relaxed));
-    });
-  }
+  };
+  for (unsigned i = 1; i < index_count; i++)
+    drain_one(i);
+  const unsigned dynamic = dynamic_seen.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < dynamic; i++)
+    drain_one(first_dynamic_index + i);
 }
 
 array_figures figures_of(unsigned index) {

@@ -101,10 +101,6 @@ bool drain_index(unsigned index, release_fn release);
 // Empties the arrays of the caller's CPU into `release`, without a system call.
 void drain_own(release_fn release);
 
-// Calls visit() for what seems to be in arrays: a glance, exact only while nobody uses them. What
-// it sees may be no object at all.
-void glance(void (*visit)(unsigned index, void* object));
-
 // Objects of that index in all arrays, and their capacity: exact only while nobody uses them.
 struct array_figures {
   std::size_t objects;

@@ -191,7 +191,6 @@ class alignas(cache_line) kmem_cache {
   // what it reads of an object in use does not change.
   std::size_t check(const void* object, const char* call);
   std::size_t check_in_slab(const void* object, const char* call);  // as its slab knows
-  bool is_free_in_slab(const void* object);
 
   // The first `most` objects that are out, and how many there are: for a cache that nobody uses.
   std::size_t find_objects(const void** objects, unsigned most, unsigned* found)

@@ -18,11 +18,6 @@ std::size_t kmem_cache::check_in_slab(const void* object, const char* call) {
   return layout_.size;
 }
 
-bool kmem_cache::is_free_in_slab(const void* object) {
-  const void* slot = slot_of(object);
-  return error_of(slab_of(slot, shape_), shape_, number_, slot) == object_error::is_free;
-}
-
 void kmem_cache::report(const void* object, const char* call) {
   text line;
   line << "quarry: " << call << '(';

@@ -326,16 +326,8 @@ void examine_object(kmem_cache* cache, const void* object, const char* call) {
   cache->check_in_slab(object, call);
 }
 
-// What is on other CPUs is only looked at, since to empty their arrays takes system calls, which a
-// program may have forbidden itself. If one of the objects there is in its slab as well, that is
-// settled in earnest.
 void check_all() {
   percpu::drain_own(keep_drained);
-  percpu::glance([](unsigned index, void* object) {
-    kmem_cache* cache = cache_of(object);
-    if (!cache || cache->number() != index || !cache->is_free_in_slab(object)) return;
-    examine_object(cache, object, cache->is_dedicated() ? "kmem_cache_free" : "free");
-  });
 }
 
 void shrink_all(bool idle_only) {

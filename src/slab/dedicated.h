@@ -43,8 +43,9 @@ void free_objects(kmem_cache* cache, void** objects, std::size_t count, const vo
 // dies in the name of `call` if it is.
 void examine_object(kmem_cache* cache, const void* object, const char* call);
 
-// Finds objects in arrays that are wrong there, as far as that is possible without a system call;
-// no memory goes back. For the end of the process.
+// Takes the objects from the arrays of the caller's CPU to their slabs, and so finds those that are
+// wrong there; no memory goes back, and there is no system call, as it would take for the arrays of
+// other CPUs. For the end of the process.
 void check_all();
 
 // The cache's name, "size-N" for the general ones.
