@@ -385,25 +385,6 @@ bool drain_index(unsigned index, release_fn release) {
   return true;
 }
 
-void drain_own(release_fn release) {
-  if (cpus_seen.load(std::memory_order_relaxed) == 0) return;
-  const auto drain_one = [=](unsigned index) {
-    constexpr unsigned batch = 128;
-    void* objects[batch];
-    // Others on this CPU may go on filling the array.
-    for (unsigned done = 0; done < max_limit; done += batch) {
-      const unsigned taken = pop_batch(index, objects, batch);
-      if (taken) release(index, objects, taken);
-      if (taken < batch) break;
-    }
-  };
-  for (unsigned i = 1; i < index_count; i++)
-    drain_one(i);
-  const unsigned dynamic = dynamic_seen.load(std::memory_order_relaxed);
-  for (unsigned i = 0; i < dynamic; i++)
-    drain_one(first_dynamic_index + i);
-}
-
 array_figures figures_of(unsigned index) {
   array_figures sum{};
   const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);

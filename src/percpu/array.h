@@ -98,9 +98,6 @@ void drain(bool idle_only, release_fn release);
 // Empties the arrays of one index. False where running sequences cannot be restarted.
 bool drain_index(unsigned index, release_fn release);
 
-// Empties the arrays of the caller's CPU into `release`, without a system call.
-void drain_own(release_fn release);
-
 // Objects of that index in all arrays, and their capacity: exact only while nobody uses them.
 struct array_figures {
   std::size_t objects;

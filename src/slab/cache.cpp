@@ -285,15 +285,25 @@ void kmem_cache::free_to_slabs(void** objects, unsigned count) {
 }
 
 void kmem_cache::keep_in_slabs(void** objects, unsigned count) {
-  unsigned done;
   void* wrong;
   {
     os::lock_guard guard(lock_);
-    done = return_to_slabs(objects, count);
-    wrong = empty_shared();
+    wrong = take_back(objects, count);
   }
-  if (done < count) report(objects[done], flush_call());
   if (wrong) report(wrong, flush_call());
+}
+
+void kmem_cache::keep_in_slabs_briefly(void** objects, unsigned count) {
+  if (!lock_.acquire_briefly()) return;
+  void* wrong = take_back(objects, count);
+  lock_.release_briefly();
+  if (wrong) report(wrong, flush_call());
+}
+
+// Returns one that cannot have been the cache's, if there is any.
+void* kmem_cache::take_back(void** objects, unsigned count) {
+  const unsigned done = return_to_slabs(objects, count);
+  return done < count ? objects[done] : empty_shared();
 }
 
 page* kmem_cache::detach(void* object) {

@@ -175,6 +175,8 @@ class alignas(cache_line) kmem_cache {
 
   // These and those of the shared array to their slabs, which all stay.
   void keep_in_slabs(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
+  // Likewise, but where the lock is not to be had soon they are lost.
+  void keep_in_slabs_briefly(void** objects, unsigned count) QUARRY_EXCLUDES(lock_);
 
   // Takes a slab of one object, which is in use, out of the cache: its pages are the caller's.
   page* detach(void* object) QUARRY_EXCLUDES(lock_);
@@ -244,6 +246,7 @@ class alignas(cache_line) kmem_cache {
   void make_shared_array() QUARRY_EXCLUDES(lock_);
   void give_batch(void** objects, unsigned count, bool share, bool quietly) QUARRY_EXCLUDES(lock_);
   void* empty_shared() QUARRY_REQUIRES(lock_);
+  void* take_back(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
   void free_pages_of(page* slab, bool to_zone);
   void store(const returned_word& r) QUARRY_REQUIRES(lock_);

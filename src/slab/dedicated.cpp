@@ -299,23 +299,24 @@ cache_error tune_caches(const char* name, const cache_tunables& wanted) {
   return cache_error::none;
 }
 
-void release_drained(unsigned index, void** objects, unsigned count) {
-  if (index < class_count) return general_caches[index].free_to_slabs(objects, count);
-  const bool is_page_list = index < percpu::index_count && drain_page_list(index, objects, count);
-  if (!is_page_list) at_number(index)->free_to_slabs(objects, count);
-}
-
 namespace {
 
+// Of an array's index, which is no page list's.
+kmem_cache* cache_at(unsigned index) {
+  return index < class_count ? &general_caches[index] : at_number(index);
+}
+
 void keep_drained(unsigned index, void** objects, unsigned count) {
-  const bool is_page_list =
-      index >= class_count && index < percpu::index_count && drain_page_list(index, objects, count);
-  if (is_page_list) return;
-  kmem_cache* cache = index < class_count ? &general_caches[index] : at_number(index);
-  cache->keep_in_slabs(objects, count);
+  cache_at(index)->keep_in_slabs(objects, count);
 }
 
 }  // namespace
+
+void release_drained(unsigned index, void** objects, unsigned count) {
+  const bool is_page_list =
+      index >= class_count && index < percpu::index_count && drain_page_list(index, objects, count);
+  if (!is_page_list) cache_at(index)->free_to_slabs(objects, count);
+}
 
 void examine_object(kmem_cache* cache, const void* object, const char* call) {
   {
@@ -326,8 +327,28 @@ void examine_object(kmem_cache* cache, const void* object, const char* call) {
   cache->check_in_slab(object, call);
 }
 
+namespace {
+
+void check_own_array(unsigned index) {
+  constexpr unsigned batch = 128;
+  void* objects[batch];
+  // Others on this CPU may go on filling the array.
+  for (unsigned done = 0; done < percpu::max_limit; done += batch) {
+    unsigned taken = 0;
+    while (taken < batch && (objects[taken] = percpu::pop_briefly(index)))
+      taken++;
+    if (taken) cache_at(index)->keep_in_slabs_briefly(objects, taken);
+    if (taken < batch) return;
+  }
+}
+
+}  // namespace
+
 void check_all() {
-  percpu::drain_own(keep_drained);
+  if (percpu::area_count == 0) return;
+  for (unsigned c = 1; c < class_count; c++)
+    check_own_array(c);
+  for_each_descriptor([](kmem_cache* cache) { check_own_array(cache->number()); });
 }
 
 void shrink_all(bool idle_only) {

@@ -44,8 +44,9 @@ void free_objects(kmem_cache* cache, void** objects, std::size_t count, const vo
 void examine_object(kmem_cache* cache, const void* object, const char* call);
 
 // Takes the objects from the arrays of the caller's CPU to their slabs, and so finds those that are
-// wrong there; no memory goes back, and there is no system call, as it would take for the arrays of
-// other CPUs. For the end of the process.
+// wrong there. For the end of the process: it makes no system call, as the arrays of other CPUs
+// would take, and waits for nobody, since exit() may have been called by a signal handler that
+// interrupted the owner of any lock.
 void check_all();
 
 // The cache's name, "size-N" for the general ones.

@@ -38,5 +38,12 @@ TEST(Exit, MainMayReturnWhileOtherThreadsAllocate) {
   }
 }
 
+TEST(Exit, FromASignalHandlerDoesNotWaitForALockThatItInterrupted) {
+  for (int microseconds = 500; microseconds < 20'000; microseconds += 200) {
+    const outcome result = run_program("interrupted_program", {std::to_string(microseconds)});
+    ASSERT_EQ(result.ending, "exit 0");
+  }
+}
+
 }  // namespace
 }  // namespace survival
