@@ -85,46 +85,35 @@ empty:
   return nullptr;
 }
 
+// What push() and push_another() have in common; `more` may refuse as well.
+#define QUARRY_RSEQ_PUSH(more)                                                     \
+  uptr area, top;                                                                  \
+  asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA                             \
+                    "movzwl (%[area],%[index],8), %k[top]\n"                       \
+                    "cmpw 2(%[area],%[index],8), %w[top]\n"                        \
+                    "jae %l[refused]\n" more                                       \
+                    "movq %[object], 8(%[area],%[top],8)\n"                        \
+                    "incl %k[top]\n"                                               \
+                    "movw %w[top], (%[area],%[index],8)\n"                         \
+                    "2:\n"                                                         \
+                    : [area] "=&r"(area), [top] "=&r"(top)                         \
+                    : [index] "r"(index), [object] "r"(object), QUARRY_RSEQ_INPUTS \
+                    : "memory", "cc"                                               \
+                    : refused);                                                    \
+  return true;                                                                     \
+  refused:                                                                         \
+  return false
+
 // False if the array is full.
 QUARRY_ALWAYS_INLINE bool push(uptr index, void* object) {
-  uptr area, top;
-  asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
-                    "movzwl (%[area],%[index],8), %k[top]\n"
-                    "cmpw 2(%[area],%[index],8), %w[top]\n"
-                    "jae %l[full]\n"
-                    "movq %[object], 8(%[area],%[top],8)\n"
-                    "incl %k[top]\n"
-                    "movw %w[top], (%[area],%[index],8)\n"
-                    "2:\n"
-                    : [area] "=&r"(area), [top] "=&r"(top)
-                    : [index] "r"(index), [object] "r"(object), QUARRY_RSEQ_INPUTS
-                    : "memory", "cc"
-                    : full);
-  return true;
-full:
-  return false;
+  QUARRY_RSEQ_PUSH("");
 }
 
 // As push(); false also if the object is the last one in.
 QUARRY_ALWAYS_INLINE bool push_another(uptr index, void* object) {
-  uptr area, top;
-  asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
-                    "movzwl (%[area],%[index],8), %k[top]\n"
-                    "cmpw 2(%[area],%[index],8), %w[top]\n"
-                    "jae %l[refused]\n"
-                    "cmpq %[object], (%[area],%[top],8)\n"
-                    "je %l[refused]\n"
-                    "movq %[object], 8(%[area],%[top],8)\n"
-                    "incl %k[top]\n"
-                    "movw %w[top], (%[area],%[index],8)\n"
-                    "2:\n"
-                    : [area] "=&r"(area), [top] "=&r"(top)
-                    : [index] "r"(index), [object] "r"(object), QUARRY_RSEQ_INPUTS
-                    : "memory", "cc"
-                    : refused);
-  return true;
-refused:
-  return false;
+  QUARRY_RSEQ_PUSH(
+      "cmpq %[object], (%[area],%[top],8)\n"
+      "je %l[refused]\n");
 }
 
 // The batches read the header in one load, and so see a top, an end and a bottom that belong
@@ -218,4 +207,5 @@ inline unsigned current() {
 #undef QUARRY_RSEQ_BEGIN
 #undef QUARRY_RSEQ_AREA
 #undef QUARRY_RSEQ_COPY
+#undef QUARRY_RSEQ_PUSH
 #undef QUARRY_RSEQ_INPUTS

@@ -189,8 +189,8 @@ class alignas(cache_line) kmem_cache {
   void release_empty() QUARRY_EXCLUDES(lock_);
 
   // The object's size if it is one in use, as far as its slab knows and this CPU's array, if it is
-  // the last one in (others in arrays pass). Dies in the name of `call` otherwise. Takes no lock:
-  // what it reads of an object in use does not change.
+  // the last one in (others in arrays pass). Dies in the name of `call` otherwise. Takes locks
+  // only to settle that; what it reads of an object in use does not change.
   std::size_t check(const void* object, const char* call);
   std::size_t check_in_slab(const void* object, const char* call);  // as its slab knows
 

@@ -132,6 +132,38 @@ TEST(Kmalloc, RefusesWhatDoesNotFit) {
   kfree(block);
 }
 
+TEST(Kmalloc, WithoutRetryServesAnySize) {
+  for (size_t size = 1; size < 6'000'000; size += size / 2 + 1) {
+    char* block = static_cast<char*>(kzalloc(size, GFP_KERNEL | __GFP_NORETRY));
+    ASSERT_NE(block, nullptr) << size;
+    EXPECT_TRUE(is_zero(block, size));
+    memset(block, 1, size);
+    block = static_cast<char*>(krealloc(block, size * 2, GFP_KERNEL | __GFP_NORETRY));
+    ASSERT_NE(block, nullptr) << size;
+    EXPECT_EQ(block[size - 1], 1);
+    kfree(block);
+  }
+}
+
+// In a child, since the limit is for the whole process.
+TEST(Kmalloc, GivesBackWhatIsCachedBeforeItFailsButNotWithoutRetry) {
+  constexpr size_t too_much = size_t{512} << 20;
+  kmem_cache_t* cache = kmem_cache_create("idle", 200, 0, 0, nullptr, nullptr);
+  const cache_guard guard{cache};
+  const auto result = preload_test::run_in_child([=] {
+    void* objects[300];
+    if (kmem_cache_alloc_bulk(cache, GFP_KERNEL, 300, objects) != 300) _exit(1);
+    kmem_cache_free_bulk(cache, 300, objects);
+    const rlimit limit = {size_t{256} << 20, RLIM_INFINITY};
+    setrlimit(RLIMIT_DATA, &limit);
+    if (kmalloc(too_much, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)) _exit(2);
+    if (read_slabinfo()["idle"].slabs == 0) _exit(3);
+    if (kmalloc(too_much, GFP_KERNEL | __GFP_NOWARN)) _exit(4);
+    if (read_slabinfo()["idle"].slabs != 0) _exit(5);
+  });
+  EXPECT_TRUE(result.succeeded()) << result.status << result.errors;
+}
+
 TEST(Kmalloc, NullIsNoBlock) {
   kfree(nullptr);
   kvfree(nullptr);
