@@ -182,8 +182,8 @@ static QUARRY_NOINLINE void* allocate_uncached(std::size_t size) {
 
 void* allocate_slow(std::size_t size) {
 #if QUARRY_HAS_SEQUENCES
-  if (size - 1 < array_limit) {
-    if (void* object = percpu::sequence::pop(compute_class(size))) [[likely]]
+  if (size > max_table_size && size <= array_limit) [[likely]] {
+    if (void* object = percpu::sequence::pop(stepped_class(size))) [[likely]]
       return object;
   }
 #endif

@@ -1,7 +1,7 @@
 // What malloc means, without the names: sizes to caches, large blocks to runs of pages, blocks that
 // grow to vmalloc.
 //
-//   size <= 1024         class from a table, this CPU's array     inline, here
+//   size <= 32 KiB       class from a table, this CPU's array     inline, here
 //   size <= 1 MiB        class by arithmetic, this CPU's array    allocate_slow()
 //   larger               a run of pages                           heap.cpp
 //   larger than 1 GiB, or grown by realloc and not to be extended in place: vmalloc
