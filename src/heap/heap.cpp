@@ -247,7 +247,10 @@ void* reallocate(void* block, std::size_t size) {
 }
 
 std::size_t usable_size(const void* block, const char* call) {
-  if (kmem_cache* cache = cache_of(block)) return cache->check(block, call);
+  if (const unsigned size_class = class_at(block)) {
+    kmem_cache* cache = size_class < shared_byte ? &general_caches[size_class] : cache_of(block);
+    return cache->check(block, call);
+  }
   if (const page* head = block_at(block)) return page_size << head->order;
   return find_large(block, call).size;
 }

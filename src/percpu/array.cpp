@@ -150,13 +150,6 @@ void note_cpu(unsigned cpu) {
   }
 }
 
-unsigned current() {
-#if QUARRY_HAS_SEQUENCES
-  if (use_sequences) return sequence::current();
-#endif
-  return locked::current();
-}
-
 // Makes the header 0 and its array the caller's, if it still is `word`. In fallback the area's lock
 // is enough.
 bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
@@ -311,13 +304,6 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit) 
   while (seen <= number &&
          !dynamic_seen.compare_exchange_weak(seen, number + 1, std::memory_order_relaxed)) {
   }
-}
-
-bool is_last_in(unsigned index, const void* object) {
-  area* a = area_of(current());
-  const header h = unpack(header_of(a, index)->load(std::memory_order_relaxed));
-  return h.end != 0 &&
-         std::atomic_ref(slots_of(a)[h.top]).load(std::memory_order_relaxed) == object;
 }
 
 unsigned limit_of(unsigned index) {

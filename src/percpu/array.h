@@ -82,8 +82,20 @@ unsigned grow(unsigned index, miss side);
 // the next one of somebody else. True when nobody else came for long, and grow() is worth it.
 bool note_miss(unsigned index, miss side);
 
+// The number of the area that the caller uses now.
+inline unsigned current() {
+#if QUARRY_HAS_SEQUENCES
+  if (use_sequences) return sequence::current();
+#endif
+  return locked::current();
+}
+
 // Whether the object was just now the last one of this CPU's array.
-bool is_last_in(unsigned index, const void* object);
+inline bool is_last_in(unsigned index, const void* object) {
+  area* a = area_of(current());
+  const u16 top = std::atomic_ref(fields_of(a, index)->top).load(std::memory_order_relaxed);
+  return std::atomic_ref(slots_of(a)[top]).load(std::memory_order_relaxed) == object;
+}
 
 // The most objects that an array of this index may hold.
 unsigned limit_of(unsigned index);

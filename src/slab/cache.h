@@ -191,8 +191,12 @@ class alignas(cache_line) kmem_cache {
   // The object's size if it is one in use, as far as its slab knows and this CPU's array, if it is
   // the last one in (others in arrays pass). Dies in the name of `call` otherwise. Takes locks
   // only to settle that; what it reads of an object in use does not change.
-  std::size_t check(const void* object, const char* call);
-  std::size_t check_in_slab(const void* object, const char* call);  // as its slab knows
+  std::size_t check(const void* object, const char* call) {
+    if (!is_in_slab(object) || percpu::is_last_in(number_, object)) [[unlikely]]
+      settle(object, call);
+    return layout_.size;
+  }
+  void check_in_slab(const void* object, const char* call);  // as its slab knows
 
   // The first `most` objects that are out, and how many there are: for a cache that nobody uses.
   std::size_t find_objects(const void** objects, unsigned most, unsigned* found)
@@ -227,6 +231,11 @@ class alignas(cache_line) kmem_cache {
   char* slot_of(const void* object) const {
     return static_cast<char*>(const_cast<void*>(object)) - layout_.left;
   }
+  bool is_in_slab(const void* object) const {
+    const void* slot = slot_of(object);
+    return is_in_use(slab_of(slot, shape_), shape_, number_, slot);
+  }
+  void settle(const void* object, const char* call);
   unsigned take_batch(void** objects, unsigned count, gfp_t gfp, bool* clean)
       QUARRY_EXCLUDES(lock_);
   unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);

@@ -5,17 +5,13 @@
 
 namespace quarry {
 
-std::size_t kmem_cache::check(const void* object, const char* call) {
+void kmem_cache::settle(const void* object, const char* call) {
   if (percpu::is_last_in(number_, object)) examine_object(this, object, call);
-  return check_in_slab(object, call);
+  check_in_slab(object, call);
 }
 
-std::size_t kmem_cache::check_in_slab(const void* object, const char* call) {
-  const void* slot = slot_of(object);
-  if (error_of(slab_of(slot, shape_), shape_, number_, slot) != object_error::none) {
-    report(object, call);
-  }
-  return layout_.size;
+void kmem_cache::check_in_slab(const void* object, const char* call) {
+  if (!is_in_slab(object)) report(object, call);
 }
 
 void kmem_cache::report(const void* object, const char* call) {

@@ -70,16 +70,4 @@ void dissolve_slab(page* head, const slab_shape& shape) {
   head->kind = page_kind::none;
 }
 
-object_error error_of(page* head, const slab_shape& shape, u16 cache, const void* object) {
-  if (head->kind != page_kind::slab || head->tag != cache) {
-    const bool in_run = shape.single && head->kind == page_kind::none;
-    return in_run ? object_error::inside_object : object_error::not_in_slab;
-  }
-  const u32 offset = static_cast<u32>(shape.space->offset_of(object)) & shape.mask;
-  if (offset / shape.object_size >= shape.objects) return object_error::not_in_slab;
-  const u32 number = number_at(shape, offset);
-  if (number >= shape.objects) return object_error::inside_object;
-  return index_of(head, shape).test(number) ? object_error::is_free : object_error::none;
-}
-
 }  // namespace quarry

@@ -58,9 +58,13 @@ QUARRY_ALWAYS_INLINE u32 number_at(const slab_shape& shape, u32 offset) {
   return std::rotr(offset * shape.inverse, shape.twos);
 }
 
-// What is wrong with an address that should be an object in use of that slab.
-enum class object_error { none, not_in_slab, inside_object, is_free };
-
-object_error error_of(page* head, const slab_shape& shape, u16 cache, const void* object);
+// Whether an object in use begins at the address, which is in a frame of that slab; as far as its
+// index knows.
+inline bool is_in_use(page* head, const slab_shape& shape, u16 cache, const void* object) {
+  const u32 offset = static_cast<u32>(shape.space->offset_of(object)) & shape.mask;
+  const u32 number = number_at(shape, offset);
+  return number < shape.objects && head->kind == page_kind::slab && head->tag == cache &&
+         !index_of(head, shape).test(number);
+}
 
 }  // namespace quarry
