@@ -52,12 +52,13 @@ void* allocate_small(unsigned size_class) {
   return general_caches[size_class].allocate();
 }
 
-// Where an address belongs that should be a large block.
-struct large_block {
-  page* run = nullptr;  // exactly one of the two is set
-  page* vm = nullptr;
-  std::size_t size = 0;
-};
+// The run that begins at an address, nullptr if none does.
+page* run_at(const void* address) {
+  if (!in_frames(address)) return nullptr;
+  page* head = region.frames.page_of(address);
+  const bool begins = reinterpret_cast<uptr>(address) % page_size == 0;
+  return begins && head->kind == page_kind::run ? head : nullptr;
+}
 
 // The address is in a frame of no slab and begins no run: says why, and aborts.
 [[noreturn]] void report_frame(const void* address, const char* call) {
@@ -81,20 +82,15 @@ struct large_block {
   os::die(call, address, "already free, or not a block of this allocator");
 }
 
-large_block find_large(const void* block, const char* call) {
-  if (in_frames(block)) {
-    page* head = region.frames.page_of(block);
-    if (head->kind != page_kind::run || region.frames.address_of(head) != block) {
-      report_frame(block, call);
-    }
-    return {.run = head, .size = std::size_t{head->count} << page_shift};
+// The vmalloc block at an address that is no other's; dies if there is none.
+page* find_vm(const void* block, const char* call) {
+  if (in_frames(block)) report_frame(block, call);
+  if (!frames_base || !region.vm_units.contains(block)) {
+    os::die(call, block, "not a block of this allocator");
   }
-  if (frames_base && region.vm_units.contains(block)) {
-    page* vm = vm_block(block);
-    if (!vm) report_vm(block, call);
-    return {.vm = vm, .size = vm_size(vm)};
-  }
-  os::die(call, block, "not a block of this allocator");
+  page* vm = vm_block(block);
+  if (!vm) report_vm(block, call);
+  return vm;
 }
 
 void* allocate_growing(std::size_t size) {
@@ -229,10 +225,9 @@ void release_slow(void* block, const char* call) {
     }
     return;
   }
+  if (page* run = run_at(block)) return free_run(run, run->count, false);
   if (page* head = block_at(block)) return put_block(head, call);
-  const large_block large = find_large(block, call);
-  if (large.vm) return vm_free(large.vm);
-  free_run(large.run, large.run->count, false);
+  vm_free(find_vm(block, call));
 }
 
 void* reallocate(void* block, std::size_t size) {
@@ -240,10 +235,11 @@ void* reallocate(void* block, std::size_t size) {
     return size_class >= shared_byte ? reallocate_dedicated(block, size)
                                      : reallocate_object(block, size_class, size);
   }
+  const bool possible = size <= PTRDIFF_MAX;
+  if (page* run = run_at(block)) return possible ? reallocate_run(block, run, size) : nullptr;
   if (const page* head = block_at(block)) return move_block(block, page_size << head->order, size);
-  const large_block large = find_large(block, "realloc");
-  if (size > PTRDIFF_MAX) return nullptr;
-  return large.run ? reallocate_run(block, large.run, size) : reallocate_vm(block, large.vm, size);
+  page* vm = find_vm(block, "realloc");
+  return possible ? reallocate_vm(block, vm, size) : nullptr;
 }
 
 std::size_t usable_size(const void* block, const char* call) {
@@ -251,8 +247,9 @@ std::size_t usable_size(const void* block, const char* call) {
     kmem_cache* cache = size_class < shared_byte ? &general_caches[size_class] : cache_of(block);
     return cache->check(block, call);
   }
+  if (const page* run = run_at(block)) return std::size_t{run->count} << page_shift;
   if (const page* head = block_at(block)) return page_size << head->order;
-  return find_large(block, call).size;
+  return vm_size(find_vm(block, call));
 }
 
 bool trim(std::size_t keep) {
