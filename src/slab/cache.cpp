@@ -241,7 +241,7 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
     u64* word = static_cast<u64*>(slab->words) + number / 64;
     if (word != open.word) {
       if (slab->kind != page_kind::slab || slab->tag != number_) break;
-      if (open.word) store(open);
+      if (open.objects) store(open);
       open = {slab, word, *word, 0};
     }
     const u64 bit = u64{1} << (number % 64);
@@ -249,7 +249,7 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
     open.bits |= bit;
     open.objects++;
   }
-  if (open.word) store(open);
+  if (open.objects) store(open);
   objects_out_ -= i;
   return i;
 }
