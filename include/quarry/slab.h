@@ -31,7 +31,8 @@ typedef struct kmem_cache kmem_cache_t;
      POISON              free objects are filled, and nobody may write them; not with a constructor,
                          whose work has to last
      CONSISTENCY_CHECKS  that an object given back is one in use, at once; otherwise that is seen
-                         when the batch that it is in goes back to its slab
+                         when the batch that it is in goes back to its slab. QUARRY_CONF=checks:on
+                         does this for all caches and for malloc
    STORE_USER adds to each message who took the object and who gave it back last, as code addresses,
    and comes with those checks too. */
 #define SLAB_HWCACHE_ALIGN 0x00002000ul /* no two objects share a cache line without need */

@@ -33,7 +33,7 @@ void quarry_zoneinfo(int fd);
    objects (up to 1023; it grows to that with use), `batchcount` of them move at a time (1 to
    `limit`), and the shared array holds `shared` batches. All caches of that name, the program's or
    general ones ("size-64"). 0, or -1 with EINVAL (no such cache, one whose flags rule out arrays,
-   or no such limits) or ENOMEM. May wait. */
+   as QUARRY_CONF=checks:on does for all, or no such limits) or ENOMEM. May wait. */
 int quarry_slab_tune(const char* name, unsigned limit, unsigned batchcount, unsigned shared);
 
 /* The options that the environment variable QUARRY_CONF takes: name, values (the default first) and

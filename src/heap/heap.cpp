@@ -215,15 +215,9 @@ void* allocate_aligned_slow(std::size_t alignment, std::size_t size) {
 
 void release_slow(void* block, const char* call) {
   if (!block) return;
-  if (const unsigned size_class = class_at(block)) {
-    if (size_class >= shared_byte) {
-      free_object(cache_of(block), block, call, __builtin_return_address(0));
-    } else {
-      kmem_cache* cache = &general_caches[size_class];
-      if (percpu::is_last_in(size_class, block)) examine_object(cache, block, call);
-      if (!percpu::push(size_class, block)) cache->free(block);
-    }
-    return;
+  if (kmem_cache* cache = cache_of(block)) {
+    const bool quietly = cache->is_dedicated();
+    return put_object(cache, block, call, __builtin_return_address(0), quietly);
   }
   if (page* run = run_at(block)) return free_run(run, run->count, false);
   if (page* head = block_at(block)) return put_block(head, call);

@@ -66,7 +66,7 @@ void release_slow(void* block, const char* call);
 // Takes a block back; nullptr is none. Dies on anything else that is not a block in use, and names
 // `call` in the message: at once, but for a pointer into a small block and a small block that
 // is free already, though not the last one that was freed of its class; those are seen when the
-// batch that they are in is flushed, or at exit.
+// batch that they are in is flushed, or at exit; with the option `checks` at once, too.
 QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
   if (try_release(block)) [[likely]]
     return;

@@ -127,9 +127,7 @@ void* krealloc_block(void* block, std::size_t size, gfp_t gfp) {
 void kfree_slow(void* block, const void* caller) {
   kmem_cache* cache = block ? cache_of(block) : nullptr;
   if (!cache) return release_slow(block, "kfree");
-  if (cache->is_dedicated()) return free_object(cache, block, "kfree", caller);
-  if (percpu::is_last_in(cache->number(), block)) examine_object(cache, block, "kfree");
-  if (!percpu::push(cache->number(), block)) cache->free(block, true);
+  put_object(cache, block, "kfree", caller, true);
 }
 
 }  // namespace quarry

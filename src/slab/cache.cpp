@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "os/fatal.h"
+#include "os/options.h"
 #include "page/gfp.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
@@ -24,10 +25,14 @@ constexpr std::size_t largest_kept_slab = 32 * kib;
 }  // namespace
 
 void kmem_cache::set_sizes(std::size_t object_size) {
-  batchcount_.store(static_cast<u16>(batch_for(object_size)), std::memory_order_relaxed);
-  shared_limit_.store(static_cast<u16>(shared_limit_for(object_size)), std::memory_order_relaxed);
+  has_arrays_ = !layout_.checks && os::is_default(os::option::checks);
+  const std::size_t batch = has_arrays_ ? batch_for(object_size) : 1;
+  const std::size_t shared = has_arrays_ ? shared_limit_for(object_size) : 0;
+  const std::size_t limit = has_arrays_ ? array_bytes / object_size : 0;
+  batchcount_.store(static_cast<u16>(batch), std::memory_order_relaxed);
+  shared_limit_.store(static_cast<u16>(shared), std::memory_order_relaxed);
   kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
-  percpu::declare(number_, object_size, moved(), static_cast<unsigned>(array_bytes / object_size));
+  percpu::declare(number_, object_size, moved(), static_cast<unsigned>(limit));
 }
 
 void kmem_cache::create(unsigned number, std::size_t object_size, void** shared) {
@@ -241,7 +246,7 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
     u64* word = static_cast<u64*>(slab->words) + number / 64;
     if (word != open.word) {
       if (slab->kind != page_kind::slab || slab->tag != number_) break;
-      if (open.word) store(open);
+      if (open.objects) store(open);
       open = {slab, word, *word, 0};
     }
     const u64 bit = u64{1} << (number % 64);
@@ -249,7 +254,7 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
     open.bits |= bit;
     open.objects++;
   }
-  if (open.word) store(open);
+  if (open.objects) store(open);
   objects_out_ -= i;
   return i;
 }

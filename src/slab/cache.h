@@ -156,13 +156,19 @@ class alignas(cache_line) kmem_cache {
   // the cache's lock, should somebody hold it for long. Empty slabs stay.
   void free_briefly(void* object) QUARRY_EXCLUDES(lock_);
 
-  // An object of a cache with checks, which has no arrays; and back, for `call`. `caller`: the code
-  // that asked, for messages. `node`: as allocate_on(), or any_node.
+  // An object of a cache with checks; and back, for `call`, to one without arrays. `caller`: the
+  // code that asked, for messages. `node`: as allocate_on(), or any_node.
   static constexpr unsigned any_node = ~0u;
   void* allocate_checked(gfp_t gfp, unsigned node, const void* caller);
   void free_checked(void* object, const char* call, const void* caller);
   bool has_checks() const {
     return layout_.checks;
+  }
+
+  // Not with checks; and with the option `checks` no cache has any, general ones included. What the
+  // slabs say of objects is then true at any time.
+  bool has_arrays() const {
+    return has_arrays_;
   }
 
   // Many at once, of a cache without checks. Returns how many it took; all go.
@@ -279,11 +285,13 @@ class alignas(cache_line) kmem_cache {
   // What the shared array has room for: shared_limit_, or 0. Likewise.
   std::atomic<u16> shared_room_{0};
 
+  bool has_arrays_ = false;  // written by create()
+
   // Written by create(), and what the inline paths read. inline_index_ and inline_limit_ are 0 in
-  // the fallback mode of the per-CPU layer and for caches with checks; the limit also where the
-  // class byte is shared. They stand late in their cache line because a load behind a store to the
-  // same place in another page waits for it, and what a program has just written is mostly the
-  // beginning of an object, which is that of a cache line.
+  // the fallback mode of the per-CPU layer and without arrays; the limit also where the class byte
+  // is shared. They stand late in their cache line because a load behind a store to the same place
+  // in another page waits for it, and what a program has just written is mostly the beginning of an
+  // object, which is that of a cache line.
   std::size_t inline_limit_ = 0;  // bytes from the region's base
   u32 inline_index_ = 0;
   u32 class_byte_ = 0;

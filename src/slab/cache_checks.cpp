@@ -54,7 +54,7 @@ void* kmem_cache::allocate_checked(gfp_t gfp, unsigned node, const void* caller)
 }
 
 void kmem_cache::free_checked(void* object, const char* call, const void* caller) {
-  check(object, call);
+  check_in_slab(object, call);
   char* slot = slot_of(object);
   check_and_give(slot, layout_, name_, call, caller);
   void* given = slot;

@@ -25,12 +25,8 @@ void kmem_cache::create(unsigned number, const cache_spec& spec) {
   class_byte_ = own_byte ? number : shape_.single ? shared_single_byte : shared_byte + shape_.order;
   alignment_pages_ = static_cast<u32>(std::max<std::size_t>(spec.alignment >> page_shift, 1));
   set_sizes(shape_.object_size);
-  if (layout_.checks) {
-    percpu::declare(number, shape_.object_size, 1, 0);
-    batchcount_.store(1, std::memory_order_relaxed);
-    shared_limit_.store(0, std::memory_order_relaxed);
-    kept_empty_ = kept_for_checks;
-  } else if (percpu::use_sequences) {
+  if (layout_.checks) kept_empty_ = kept_for_checks;
+  if (has_arrays_ && percpu::use_sequences) {
     inline_index_ = number_;
     const bool in_region = shape_.space == &region.frames;
     inline_limit_ = own_byte && in_region ? region.frames.total << page_shift : 0;

@@ -264,7 +264,7 @@ bool has_name(const kmem_cache& cache, std::string_view name) {
 void tune_one(kmem_cache* cache, void* data) {
   auto* t = static_cast<tuning*>(data);
   const cache_tunables now = cache->tunables();
-  if (cache->has_checks() || !has_name(*cache, t->name)) return;
+  if (!cache->has_arrays() || !has_name(*cache, t->name)) return;
   const bool done = now.limit == t->wanted.limit && now.batchcount == t->wanted.batchcount &&
                     now.shared == t->wanted.shared;
   if (done || t->found) return;
@@ -274,7 +274,7 @@ void tune_one(kmem_cache* cache, void* data) {
 
 void find_one(kmem_cache* cache, void* data) {
   auto* t = static_cast<tuning*>(data);
-  t->found |= !cache->has_checks() && has_name(*cache, t->name);
+  t->found |= cache->has_arrays() && has_name(*cache, t->name);
 }
 
 }  // namespace

@@ -35,6 +35,9 @@ void* allocate_object(kmem_cache* cache, gfp_t gfp, const void* caller);
 // In memory of a node, below node_count(), if it can be had.
 void* allocate_object_on(kmem_cache* cache, gfp_t gfp, unsigned node, const void* caller);
 void free_object(kmem_cache* cache, void* object, const char* call, const void* caller);
+// Likewise of any cache, to which the object's address belongs. `quietly`: as kmem_cache::free().
+void put_object(kmem_cache* cache, void* object, const char* call, const void* caller,
+                bool quietly);
 std::size_t allocate_objects(kmem_cache* cache, gfp_t gfp, void** objects, std::size_t count,
                              const void* caller);
 void free_objects(kmem_cache* cache, void** objects, std::size_t count, const void* caller);

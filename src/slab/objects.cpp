@@ -71,9 +71,14 @@ void* allocate_object_on(kmem_cache* cache, gfp_t gfp, unsigned node, const void
 
 void free_object(kmem_cache* cache, void* object, const char* call, const void* caller) {
   check_owner(cache, object, call);
-  if (cache->has_checks()) return cache->free_checked(object, call, caller);
+  put_object(cache, object, call, caller, true);
+}
+
+void put_object(kmem_cache* cache, void* object, const char* call, const void* caller,
+                bool quietly) {
+  if (!cache->has_arrays()) return cache->free_checked(object, call, caller);
   if (percpu::is_last_in(cache->number(), object)) examine_object(cache, object, call);
-  if (!percpu::push(cache->number(), object)) cache->free(object, true);
+  if (!percpu::push(cache->number(), object)) cache->free(object, quietly);
 }
 
 std::size_t allocate_objects(kmem_cache* cache, gfp_t gfp, void** objects, std::size_t count,
@@ -97,7 +102,7 @@ void free_objects(kmem_cache* cache, void** objects, std::size_t count, const vo
   constexpr char call[] = "kmem_cache_free_bulk";
   for (std::size_t i = 0; i < count; i++)
     check_owner(cache, objects[i], call);
-  if (!cache->has_checks()) return cache->free_many(objects, count);
+  if (cache->has_arrays()) return cache->free_many(objects, count);
   for (std::size_t i = 0; i < count; i++)
     cache->free_checked(objects[i], call, caller);
 }

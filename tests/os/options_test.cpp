@@ -17,10 +17,10 @@ namespace {
 
 // Which options have their default, and what was said of the variable.
 struct reading {
-  bool rseq, background, stats;
+  bool rseq, background, checks, stats;
   std::string errors;
 
-  bool all_default() const { return rseq && background && stats; }
+  bool all_default() const { return rseq && background && checks && stats; }
 };
 
 reading read_with(const std::function<void()>& prepare) {
@@ -28,11 +28,11 @@ reading read_with(const std::function<void()>& prepare) {
     prepare();
     os::read_options();
     _exit(is_default(option::rseq) | is_default(option::background) << 1 |
-          is_default(option::stats) << 2);
+          is_default(option::checks) << 2 | is_default(option::stats) << 3);
   });
   EXPECT_TRUE(WIFEXITED(ended.status)) << ended.errors;
   const int status = WEXITSTATUS(ended.status);
-  return {(status & 1) != 0, (status & 2) != 0, (status & 4) != 0, ended.errors};
+  return {(status & 1) != 0, (status & 2) != 0, (status & 4) != 0, (status & 8) != 0, ended.errors};
 }
 
 reading read_from(const std::string& value) {
@@ -57,7 +57,8 @@ TEST(Options, AreSetByNameAndValue) {
   EXPECT_FALSE(r.stats);
   EXPECT_EQ(r.errors, "");
   EXPECT_FALSE(read_from("background:off").background);
-  EXPECT_TRUE(read_from("rseq:on,background:on,stats:off").all_default());
+  EXPECT_FALSE(read_from("checks:on").checks);
+  EXPECT_TRUE(read_from("rseq:on,background:on,checks:off,stats:off").all_default());
 }
 
 TEST(Options, ANumberIsOneOfItsRange) {
@@ -144,8 +145,8 @@ TEST(Options, PrintedEachHasALineWithItsNameAndValues) {
   close(ends[0]);
   const std::string printed(buffer.data(), static_cast<std::size_t>(length));
   EXPECT_EQ(std::count(printed.begin(), printed.end(), '\n'), static_cast<long>(option::count));
-  for (const char* begin :
-       {"rseq        on|off", "background  on|off", "nodes       1-8", "stats       off|exit"}) {
+  for (const char* begin : {"rseq        on|off", "background  on|off", "nodes       1-8",
+                            "checks      off|on", "stats       off|exit"}) {
     EXPECT_NE(printed.find(begin), std::string::npos) << begin;
   }
 }

@@ -17,8 +17,9 @@ using namespace preload_test;
 namespace {
 
 TEST(Options, ThatAreGoodAreTakenWithoutAWord) {
-  for (const char* good : {"rseq:on", "rseq:off", "background:on", "background:off", "stats:off",
-                           "rseq:off,background:off,stats:off"}) {
+  for (const char* good :
+       {"rseq:on", "rseq:off", "background:on", "background:off", "checks:off", "checks:on",
+        "stats:off", "rseq:off,background:off,checks:on,stats:off"}) {
     const child_result result = run_with_options(good);
     EXPECT_TRUE(result.succeeded()) << good;
     EXPECT_EQ(result.errors, "") << good;
@@ -51,7 +52,7 @@ bool matches(const std::string& text, const std::string& pattern) {
 }
 
 TEST(Options, WithABadValueGetOneLine) {
-  for (const char* name : {"rseq", "background", "stats"}) {
+  for (const char* name : {"rseq", "background", "checks", "stats"}) {
     for (const char* value : {"maybe", "ON", "onn", "1", "on|off", "o"}) {
       const child_result result = run_with_options(std::string(name) + ":" + value);
       EXPECT_TRUE(result.succeeded()) << name << ":" << value;
@@ -107,7 +108,7 @@ std::string written_by(const char* name) {
 
 TEST(Options, AreAllPrinted) {
   const std::string text = written_by("quarry_print_options");
-  for (const char* name : {"rseq", "background", "stats"}) {
+  for (const char* name : {"rseq", "background", "checks", "stats"}) {
     EXPECT_NE(text.find(name), std::string::npos) << text;
   }
 }

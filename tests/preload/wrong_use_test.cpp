@@ -1,6 +1,7 @@
 // Wrong use ends in one line, which names the call, the pointer and the reason, and in abort().
 // Small blocks wait in arrays after they are freed, so what is wrong with them may be seen as late
-// as exit(), which empties those of its CPU, or malloc_trim(0), which empties all.
+// as exit(), which empties those of its CPU, or malloc_trim(0), which empties all. With the option
+// `checks` all of it is seen by the wrong call itself.
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -8,6 +9,8 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
+#include <cstring>
+#include <span>
 #include <thread>
 
 #include "block.h"
@@ -38,22 +41,40 @@ void* as_pointer(pointer address) {
   return opaque(reinterpret_cast<void*>(address));
 }
 
+// Whether the option is on. Then nothing happens after a wrong call that could still find it.
+const bool at_once = [] {
+  const char* options = getenv("QUARRY_CONF");
+  return options && strstr(options, "checks:on");
+}();
+
+void empty_all_arrays() {
+  if (!at_once) malloc_trim(0);
+}
+
+[[noreturn]] void end_child() {
+  at_once ? _exit(0) : exit(0);
+}
+
 struct checked_call {
   const char* names;
   void (*call)(void*);
+
+  // The first is the call's own; the others are those under which a batch is flushed.
+  std::string expected() const { return at_once ? first_name() : names; }
+  std::string first_name() const { return std::string(names, strcspn(names, "|")); }
 };
 
 void PrintTo(const checked_call& checked, std::ostream* out) {
   *out << checked.names;
 }
 
-// The calls that take a block, each with the names under which it may report. A shift of contents
-// makes realloc free or resize the block itself.
+// The calls that take a block, each with the names under which it may report, free first. A shift
+// of contents makes realloc free or resize the block itself.
 const checked_call checked_calls[] = {
     {"free", [](void* p) { free(p); }},
     {"realloc", [](void* p) { opaque(realloc(p, 100'000)); }},
     {"realloc", [](void* p) { opaque(realloc(p, 10)); }},
-    {"reallocarray|realloc", [](void* p) { opaque(reallocarray(p, 100, 1000)); }},
+    {"realloc", [](void* p) { opaque(reallocarray(p, 100, 1000)); }},
     {"malloc_usable_size", [](void* p) { opaque(malloc_usable_size(p)); }},
     {"free_sized|free",
      [](void* p) {
@@ -70,12 +91,27 @@ const checked_call checked_calls[] = {
     {"operator delete|free", [](void* p) { operator delete (p, size_t{64}); }},
 };
 
+void move_to(int cpu) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  sched_setaffinity(0, sizeof one, &one);
+}
+
 // So that what one call leaves in this CPU's arrays the next one finds there.
 void stay_on_this_cpu() {
-  cpu_set_t here;
-  CPU_ZERO(&here);
-  CPU_SET(sched_getcpu(), &here);
-  sched_setaffinity(0, sizeof here, &here);
+  move_to(sched_getcpu());
+}
+
+// One that the tests may run on; this one where there is no other.
+int another_cpu() {
+  cpu_set_t allowed;
+  sched_getaffinity(getppid(), sizeof allowed, &allowed);
+  const int here = sched_getcpu();
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (cpu != here && CPU_ISSET(cpu, &allowed)) return cpu;
+  }
+  return here;
 }
 
 int static_object[64];
@@ -87,9 +123,9 @@ class WrongPointer : public testing::TestWithParam<checked_call> {
         [&] {
           stay_on_this_cpu();
           GetParam().call(as_pointer(pointer));
-          exit(0);
+          end_child();
         },
-        line(GetParam().names, pointer, reason)));
+        line(GetParam().expected(), pointer, reason)));
   }
 
   // Frees the block in the child, so that the test's own allocations cannot take it again.
@@ -98,11 +134,11 @@ class WrongPointer : public testing::TestWithParam<checked_call> {
         [&] {
           stay_on_this_cpu();
           free(opaque(block));
-          malloc_trim(0);
+          empty_all_arrays();
           GetParam().call(opaque(block));
-          exit(0);
+          end_child();
         },
-        line(GetParam().names, address_of(block), reason)));
+        line(GetParam().expected(), address_of(block), reason)));
   }
 };
 
@@ -141,7 +177,7 @@ TEST_P(WrongPointer, FarBehindOrBeforeABlockIsNamed) {
 }
 
 TEST_P(WrongPointer, InsideASmallBlockIsNamedWithItsBegin) {
-  for (size_t size : {24, 64, 100, 1000, 5000}) {
+  for (size_t size : {24, 64, 100, 1000, 5000, 20'000}) {
     void* block = malloc(size);
     const uintptr_t begin = address_of(block);
     expect_line(begin + 16, inside(begin));
@@ -173,7 +209,7 @@ TEST_P(WrongPointer, ToALargeBlockThatIsFreeIsNamed) {
 
 // Neighbours that stay in use keep the slab, and so the knowledge of what is free in it.
 TEST_P(WrongPointer, ToASmallBlockThatIsFreeIsNamed) {
-  for (size_t size : {16, 64, 1000}) {
+  for (size_t size : {16, 64, 1000, 20'000}) {
     std::vector<void*> blocks(1000);
     for (void*& block : blocks)
       block = malloc(size);
@@ -185,16 +221,24 @@ TEST_P(WrongPointer, ToASmallBlockThatIsFreeIsNamed) {
 
 INSTANTIATE_TEST_SUITE_P(Calls, WrongPointer, testing::ValuesIn(checked_calls),
                          [](const auto& info) {
-                           std::string name = info.param.names;
-                           name = name.substr(0, name.find('|')) + std::to_string(info.index);
+                           std::string name = info.param.first_name() + std::to_string(info.index);
                            std::replace(name.begin(), name.end(), ' ', '_');
                            return name;
                          });
 
 class DoubleFree : public testing::TestWithParam<size_t> {
  protected:
+  using misuse_fn = void (*)(void* block, std::vector<void*>& others, void (*again)(void*));
+
+  // `again` is a second free, and with the option also any other of the calls.
+  void expect_line(misuse_fn misuse) {
+    for (const checked_call& c :
+         std::span(checked_calls).first(at_once ? std::size(checked_calls) : 1))
+      expect_line(misuse, c);
+  }
+
   // Allocates in the parent, so that the pointer is known, and goes wrong in the child.
-  void expect_line(void (*misuse)(void* block, std::vector<void*>& others)) {
+  void expect_line(misuse_fn misuse, const checked_call& again) {
     std::vector<void*> others(200);
     for (size_t i = 0; i < 100; ++i)
       others[i] = malloc(GetParam());
@@ -204,10 +248,10 @@ class DoubleFree : public testing::TestWithParam<size_t> {
     EXPECT_TRUE(dies_with_one_line(
         [&] {
           stay_on_this_cpu();
-          misuse(block, others);
-          exit(0);
+          misuse(block, others, again.call);
+          end_child();
         },
-        line("free|realloc", address_of(block), freed)));
+        line(again.expected(), address_of(block), freed)));
     for (void* other : others)
       free(other);
     free(block);
@@ -215,9 +259,9 @@ class DoubleFree : public testing::TestWithParam<size_t> {
 };
 
 TEST_P(DoubleFree, AtOnceIsNamed) {
-  expect_line([](void* block, auto&) {
+  expect_line([](void* block, auto&, auto again) {
     free(opaque(block));
-    free(opaque(block));
+    again(opaque(block));
   });
 }
 
@@ -244,65 +288,66 @@ TEST_P(DoubleFree, IsNamedByTheNextCallAlready) {
 }
 
 TEST_P(DoubleFree, AfterThousandsOfOthersIsNamed) {
-  expect_line([](void* block, auto&) {
+  expect_line([](void* block, auto&, auto again) {
     free(opaque(block));
     for (size_t i = 0; i < 20'000; i++)
       free(opaque(malloc(GetParam() * 2 + i % 100 * 16)));
-    free(opaque(block));
+    again(opaque(block));
   });
 }
 
 // Wherever the two frees left the block: by the time that all arrays are emptied.
 TEST_P(DoubleFree, OnAnotherCpuIsNamed) {
-  expect_line([](void* block, auto&) {
-    cpu_set_t allowed;
-    sched_getaffinity(getppid(), sizeof allowed, &allowed);
-    unsigned freed_on = 0;
-    for (int cpu = 0; cpu < CPU_SETSIZE && freed_on < 2; cpu++) {
-      if (!CPU_ISSET(cpu, &allowed)) continue;
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(cpu, &one);
-      sched_setaffinity(0, sizeof one, &one);
-      free(opaque(block));
-      freed_on++;
-    }
-    if (freed_on < 2) free(opaque(block));
-    malloc_trim(0);
+  expect_line([](void* block, auto&, auto again) {
+    free(opaque(block));
+    move_to(another_cpu());
+    again(opaque(block));
+    empty_all_arrays();
   });
 }
 
 TEST_P(DoubleFree, WithOthersBetweenIsNamed) {
   // One in four, so that the slab stays in use.
-  expect_line([](void* block, auto& others) {
+  expect_line([](void* block, auto& others, auto again) {
     free(opaque(block));
     for (size_t i = 60; i < 140; i += 4)
       free(others[i]);
-    free(opaque(block));
+    again(opaque(block));
   });
 }
 
 TEST_P(DoubleFree, AfterTheFirstReachedTheSlabIsNamed) {
-  expect_line([](void* block, auto&) {
+  expect_line([](void* block, auto&, auto again) {
     free(opaque(block));
     malloc_trim(0);
+    again(opaque(block));
+  });
+}
+
+// With all that lay beside it, so that the slab may be gone.
+TEST_P(DoubleFree, AfterAllOthersWereFreedIsNamed) {
+  expect_line([](void* block, auto& others, auto again) {
     free(opaque(block));
+    for (void* other : others)
+      free(other);
+    again(opaque(block));
+    empty_all_arrays();
   });
 }
 
 TEST_P(DoubleFree, FromTwoThreadsIsNamed) {
-  expect_line([](void* block, auto&) {
+  expect_line([](void* block, auto&, auto again) {
     std::thread([=] { free(opaque(block)); }).join();
-    std::thread([=] { free(opaque(block)); }).join();
-    malloc_trim(0);
+    std::thread([=] { again(opaque(block)); }).join();
+    empty_all_arrays();
   });
 }
 
 TEST_P(DoubleFree, AfterReallocMovedTheBlockIsNamed) {
-  expect_line([](void* block, auto&) {
+  expect_line([](void* block, auto&, auto again) {
     for (size_t size = GetParam(); opaque(realloc(block, size)) == block;)
       size *= 2;
-    free(opaque(block));
+    again(opaque(block));
   });
 }
 

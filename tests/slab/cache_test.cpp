@@ -230,6 +230,18 @@ TEST_P(WrongUse, GivenBackTwiceAnObjectIsNamed) {
   give(c, keeps_the_slab);
 }
 
+// All of a slab, one of another, and then again one of the first slab, which has become empty.
+TEST_P(WrongUse, GivenBackTwiceAnObjectOfAnEmptySlabIsNamed) {
+  const unsigned count = general_caches[c].shape().objects;
+  std::vector<void*> objects(2 * count);
+  ASSERT_EQ(general_caches[c].allocate_many(GFP_KERNEL, objects.data(), 2 * count), 2 * count);
+  std::vector<void*> wrong(objects.begin(), objects.begin() + count + 1);
+  wrong.push_back(wrong.front());
+  EXPECT_TRUE(dies_with_one_line([&] { general_caches[c].free_to_slabs(wrong.data(), count + 2); },
+                                 line(wrong.front(), "already free")));
+  general_caches[c].free_to_slabs(objects.data(), 2 * count);
+}
+
 TEST_P(WrongUse, AnAddressInsideAnObjectIsNamedWithItsBegin) {
   char* object = static_cast<char*>(take(c));
   char begin[32];
