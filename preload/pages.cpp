@@ -107,15 +107,9 @@ QUARRY_EXPORT unsigned long quarry_get_zeroed_page(gfp_t gfp) {
 }
 
 QUARRY_EXPORT void* quarry_alloc_pages_exact(size_t size, gfp_t gfp) {
-  if (size == 0 || size > page_size << quarry::max_order) return nullptr;
-  const size_t pages = bytes_to_pages(size);
-  const unsigned order = quarry::order_of_pages(pages);
-  quarry::page* head = allocate(gfp & ~__GFP_HIGHMEM, order);
-  if (!head) return nullptr;
-  quarry::split_block(head, order, "alloc_pages_exact");
-  for (size_t i = pages; i < size_t{1} << order; i++)
-    quarry::put_block(head + i, "alloc_pages_exact");
-  return reinterpret_cast<void*>(address_of(head));
+  if (size == 0 || size > page_size << quarry::max_order || !quarry::start()) return nullptr;
+  return reinterpret_cast<void*>(address_of(quarry::alloc_single_pages(
+      gfp & ~__GFP_HIGHMEM, bytes_to_pages(size), quarry::local_node())));
 }
 
 QUARRY_EXPORT void quarry_free_pages_exact(void* address, size_t size) {

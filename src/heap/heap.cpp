@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "heap/vmalloc.h"
 #include "os/fatal.h"
 #include "page/block.h"
 #include "page/page_alloc.h"
@@ -40,11 +41,9 @@ void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
 }
 
 void* allocate_large(std::size_t size, bool* clean) {
-  if (size > PTRDIFF_MAX) return nullptr;
   if (size <= max_run_size) return allocate_run(size, page_size, clean);
   *clean = true;
-  if (void* block = vm_allocate(size)) return block;
-  return reclaim_everything() ? vm_allocate(size) : nullptr;
+  return vmalloc_block(size);
 }
 
 void* allocate_small(unsigned size_class) {

@@ -96,6 +96,18 @@ page* alloc_block(gfp_t gfp, unsigned order, unsigned node) {
   return head;
 }
 
+page* alloc_single_pages(gfp_t gfp, std::size_t pages, unsigned node) {
+  const unsigned order = order_of_pages(pages);
+  page* head = alloc_block(gfp, order, node);
+  if (!head) return nullptr;
+  const std::size_t end = std::size_t{1} << order;
+  for (std::size_t i = 0; i < end; i++)
+    set_block(head + i, 0, gfp);
+  for (std::size_t i = pages; i < end; i++)
+    put_checked(zone_of(head), head + i, "alloc_pages_exact");
+  return head;
+}
+
 void get_block(page* p, const char* call) {
   check_block(p, call);
   count_of(p).fetch_add(1, std::memory_order_relaxed);

@@ -13,6 +13,10 @@ namespace quarry {
 // flags.
 page* alloc_block(gfp_t gfp, unsigned order, unsigned node);
 
+// So many single pages one behind the other, each a block with one reference, of that node if it
+// has one; at most 2^max_order. nullptr where there are none under the flags.
+page* alloc_single_pages(gfp_t gfp, std::size_t pages, unsigned node);
+
 void get_block(page* head, const char* call);
 // The last reference frees the block.
 void put_block(page* head, const char* call);
