@@ -27,9 +27,8 @@ constexpr std::size_t max_run_size = page_size << max_order;
 constexpr std::size_t least_move_size = 1 * mib;
 
 // From that on, a block that grows becomes a run, which can take the pages behind it the next time:
-// a block that grew once will grow again. So it is put where so many times its size is free.
+// a block that grew once will grow again.
 constexpr std::size_t least_growing_run = 8 * kib;
-constexpr std::size_t room_to_grow = 4;
 
 void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
   const std::size_t pages = bytes_to_pages(size);
@@ -95,8 +94,7 @@ page* find_vm(const void* block, const char* call) {
 void* allocate_growing(std::size_t size) {
   if (size < least_growing_run || size > max_run_size) return allocate(size);
   bool clean;
-  const std::size_t room = std::min(std::bit_ceil(size) * room_to_grow, vm_unit);
-  return allocate_run(size, room, &clean);
+  return allocate_run(size, page_size, &clean);
 }
 
 void* move_block(void* block, std::size_t old_size, std::size_t size) {

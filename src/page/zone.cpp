@@ -20,9 +20,9 @@ constexpr std::size_t map_purge_pages = 1 << 7;
 
 constexpr std::size_t most_reserve = 64 * mib;
 
-// From so many pages on a run lies where it fits, on no power of two; below, looking for a place
-// would cost more than the pages are worth.
-constexpr std::size_t least_as_it_fits = 256 * kib >> page_shift;
+// From so many pages on a run lies where it fits, on no power of two; below, a block that grows
+// would find the next pages taken more often than a few pages are worth.
+constexpr std::size_t least_as_it_fits = 32 * kib >> page_shift;
 
 // Only the head of a free block has anything in its map entry, so all the map's pages that hold
 // nothing but its tails may read as zero.
