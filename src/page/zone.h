@@ -91,7 +91,7 @@ class zone {
   void free_briefly(page* head, unsigned order) QUARRY_EXCLUDES(lock_);
 
   // Takes the pages right behind a run of `pages` pages, until it has `wanted`. False if one of
-  // them is in use; nothing has changed then.
+  // them is in use, or too few would be left for the reserve; nothing has changed then.
   bool extend(page* head, std::size_t pages, std::size_t wanted) QUARRY_EXCLUDES(lock_);
 
   // Gives dirty memory back to the system until at most `keep` pages of it are left: what was free

@@ -192,4 +192,17 @@ TEST_F(Zone, AgreesWithAModelOverRandomRequests) {
     normal_zone.free(head, r.pages, false);
 }
 
+// The last one: the zone keeps its reserve from then on.
+TEST_F(Zone, ARunDoesNotGrowIntoTheReserve) {
+  normal_zone.keep_reserve();
+  bool clean;
+  page* head = normal_zone.allocate(1, 1, &clean);
+  ASSERT_NE(head, nullptr);
+  std::size_t pages = 1;
+  while (normal_zone.extend(head, pages, pages + 1))
+    pages++;
+  EXPECT_GE(normal_zone.figures().free_pages, normal_zone.figures().marks.low);
+  normal_zone.free(head, pages, false);
+}
+
 }  // namespace
