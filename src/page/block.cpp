@@ -100,11 +100,9 @@ page* alloc_single_pages(gfp_t gfp, std::size_t pages, unsigned node) {
   const unsigned order = order_of_pages(pages);
   page* head = alloc_block(gfp, order, node);
   if (!head) return nullptr;
-  const std::size_t end = std::size_t{1} << order;
-  for (std::size_t i = 0; i < end; i++)
-    set_block(head + i, 0, gfp);
-  for (std::size_t i = pages; i < end; i++)
-    put_checked(zone_of(head), head + i, "alloc_pages_exact");
+  split_block(head, order, "alloc_pages_exact");
+  for (std::size_t i = pages; i < std::size_t{1} << order; i++)
+    put_block(head + i, "alloc_pages_exact");
   return head;
 }
 

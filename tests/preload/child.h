@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <regex>
@@ -25,6 +26,13 @@ struct child_result {
   bool aborted() const { return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT; }
   auto lines() const { return std::count(errors.begin(), errors.end(), '\n'); }
 };
+
+// As messages have addresses.
+inline std::string text_of(const void* address) {
+  char text[32];
+  snprintf(text, sizeof text, "%p", address);
+  return text;
+}
 
 // The child begins with `body` and ends at its return, at once: no handler of exit() runs in it.
 inline child_result run_in_child(const std::function<void()>& body) {

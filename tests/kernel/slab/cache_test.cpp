@@ -16,17 +16,12 @@
 using namespace kernel_test;
 using preload_test::dies_with_one_line;
 using preload_test::run_in_child;
+using preload_test::text_of;
 
 namespace {
 
 uintptr_t number(const void* p) {
   return reinterpret_cast<uintptr_t>(p);
-}
-
-std::string text_of(const void* p) {
-  char text[32];
-  snprintf(text, sizeof text, "%p", p);
-  return text;
 }
 
 TEST(Cache, KnowsItsNameAndSize) {

@@ -12,14 +12,9 @@
 
 using namespace kernel_test;
 using preload_test::dies_with_one_line;
+using preload_test::text_of;
 
 namespace {
-
-std::string text_of(const void* p) {
-  char text[32];
-  snprintf(text, sizeof text, "%p", p);
-  return text;
-}
 
 struct wrong_call {
   const char* name;
