@@ -18,9 +18,9 @@
 // Who may write what:
 //   header.top: threads on the CPU, by the commit of a sequence; in fallback under the lock.
 //   header.misses, header.last: whoever holds the lock.
-//   header, whole: whoever holds the lock. Nonzero to 0 by a sequence on the CPU (take_header), or
-//   from anywhere by an atomic exchange and then restart_sequences() (stop_arrays); 0 to nonzero
-//   by publish_header().
+//   header, whole: whoever holds the lock. By a sequence on the CPU (replace_header); from anywhere
+//   nonzero to 0 by an atomic exchange and then restart_sequences() (stop_arrays), 0 to nonzero in
+//   two steps with restart_sequences() between them (publish_header).
 //
 //   slots of an array: threads on the CPU above the top, before the commit that makes them part of
 //   it; whoever holds the lock while the header is 0.

@@ -150,26 +150,23 @@ void note_cpu(unsigned cpu) {
   }
 }
 
-// Makes the header 0 and its array the caller's, if it still is `word`. In fallback the area's lock
-// is enough.
-bool take_header(area* a, unsigned cpu, unsigned index, u64 word) {
+// Sets the header from its CPU, if the caller still is there and it still is `expected`. In
+// fallback the area's lock is enough.
+bool replace_header(area* a, unsigned cpu, unsigned index, u64 expected, u64 desired) {
 #if QUARRY_HAS_SEQUENCES
-  if (use_sequences && word != 0) return sequence::take_header(cpu, index, word);
+  if (use_sequences) return sequence::replace_header(cpu, index, expected, desired);
 #endif
-  (void)cpu;
-  header_of(a, index)->store(0, std::memory_order_relaxed);
+  (void)cpu, (void)expected;
+  header_of(a, index)->store(desired, std::memory_order_relaxed);
   return true;
 }
 
-// Sets a header that is 0, from any CPU. A push reads the top, then the end: it must not see the 0
-// of before as the one and the new value as the other. So the end stays 0 (full) until every
-// sequence that may have read the old top has started again; for good where the system has come to
-// refuse that.
-void publish_header(area* a, unsigned index, header h) {
-  if (!use_sequences) {
-    *fields_of(a, index) = h;
-    return;
-  }
+// Sets a header that is 0. Mostly the caller is still on the CPU that it took it on; elsewhere
+// there may be a push that has read the top and will read the end: it must not see the 0 of before
+// as the one and the new value as the other. So the end stays 0 (full) until every sequence that
+// may have read the old top has started again; for good where the system has come to refuse that.
+void publish_header(area* a, unsigned cpu, unsigned index, header h) {
+  if (replace_header(a, cpu, index, 0, pack(h))) return;
   const u16 end = h.end;
   h.end = 0;
   header_of(a, index)->store(pack(h), std::memory_order_release);
@@ -185,6 +182,7 @@ bool can_restart() {
 bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
   const description d = describe(index);
   if (h.misses < misses_to_grow(d, h)) return false;
+  if (h.end == 0 && h.top != 0) return false;  // its end could not be published
   if (h.end == 0 && d.bytes <= large_object) return true;
   if (h.end == 0) return a->control.cached_limit + d.bytes <= byte_budget / 2;
   const u64 growth = u64{d.bytes} * (larger_capacity(d, h) - capacity_of(h));
@@ -334,9 +332,9 @@ unsigned grow(unsigned index, miss side) {
   count_miss(describe(index), fields_of(a, index), side);
   const u64 word = header_of(a, index)->load(std::memory_order_relaxed);
   header h = unpack(word);
-  if (wants_room(a, index, h) && can_restart() && take_header(a, cpu, index, word)) {
+  if (wants_room(a, index, h) && replace_header(a, cpu, index, word, 0)) {
     h = move_array(a, index, h);
-    publish_header(a, index, h);
+    publish_header(a, cpu, index, h);
   }
   a->control.lock.release();
   return capacity_of(h);

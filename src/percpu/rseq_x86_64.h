@@ -174,22 +174,23 @@ inline unsigned push_batch(uptr index, void* const* objects, unsigned count) {
   return static_cast<unsigned>(added);
 }
 
-// Sets the header to 0 if the caller is on `cpu` and it still is `expected`: nobody can have been
-// in the middle of a sequence over it, so the array is then the caller's.
-inline bool take_header(unsigned cpu, uptr index, u64 expected) {
+// Sets the header if the caller is on `cpu` and it still is `expected`. Nobody else can be in the
+// middle of a sequence over it then: whoever was on that CPU was preempted there, and starts again.
+inline bool replace_header(unsigned cpu, uptr index, u64 expected, u64 desired) {
   uptr area;
-  asm volatile goto(QUARRY_RSEQ_BEGIN
-                    "cmpl %[on], %%fs:(%[cpu])\n"
-                    "jne %l[refused]\n" QUARRY_RSEQ_AREA
-                    "cmpq %[expected], (%[area],%[index],8)\n"
-                    "jne %l[refused]\n"
-                    "movq $0, (%[area],%[index],8)\n"
-                    "2:\n"
-                    : [area] "=&r"(area)
-                    : [index] "r"(index), [on] "r"(cpu), [expected] "r"(expected),
-                      QUARRY_RSEQ_INPUTS
-                    : "memory", "cc"
-                    : refused);
+  asm volatile goto(
+      QUARRY_RSEQ_BEGIN
+      "cmpl %[on], %%fs:(%[cpu])\n"
+      "jne %l[refused]\n" QUARRY_RSEQ_AREA
+      "cmpq %[expected], (%[area],%[index],8)\n"
+      "jne %l[refused]\n"
+      "movq %[desired], (%[area],%[index],8)\n"
+      "2:\n"
+      : [area] "=&r"(area)
+      : [index] "r"(index), [on] "r"(cpu), [expected] "r"(expected), [desired] "r"(desired),
+        QUARRY_RSEQ_INPUTS
+      : "memory", "cc"
+      : refused);
   return true;
 refused:
   return false;

@@ -13,8 +13,8 @@
 #include <random>
 #include <set>
 
+#include "../no_system_calls.h"
 #include "../preload/child.h"
-#include "no_system_calls.h"
 #include "quarry/page.h"
 #include "quarry/stats.h"
 
@@ -102,7 +102,7 @@ TEST_F(Dma, FreeFindsABlockByItsAddress) {
 TEST_F(Dma, AtomicRequestsAreServedOfWhatIsLocked) {
   const auto result = run_in_child([] {
     __free_page(alloc_pages(kernel_dma, 0));
-    if (!kernel_test::enter_silence()) _exit(99);
+    if (!no_system_calls::enter_silence()) _exit(99);
     struct page* page = alloc_pages(GFP_ATOMIC | GFP_DMA | __GFP_ZERO, 2);
     if (!page || page_zone(page) != ZONE_DMA) _exit(1);
     __free_pages(page, 2);

@@ -10,11 +10,11 @@
 #include <cstring>
 #include <thread>
 
+#include "../no_system_calls.h"
 #include "../preload/child.h"
-#include "no_system_calls.h"
 #include "quarry/page.h"
 
-using kernel_test::enter_silence;
+using no_system_calls::enter_silence;
 using preload_test::child_result;
 using preload_test::run_in_child;
 

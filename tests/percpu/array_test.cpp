@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "../no_system_calls.h"
 #include "../preload/child.h"
 #include "arrays.h"
 
@@ -201,6 +202,21 @@ TEST_F(Array, NeverShrinksAndKeepsItsObjectsInOrderWhileItGrows) {
     return pop_all(index);
   });
   EXPECT_EQ(popped, reversed(numbered(1, 500)));
+}
+
+// Unless the thread moves to another area meanwhile, hence several tries.
+TEST_F(Array, GrowsWithoutASystemCall) {
+  const unsigned index = new_index(8, 500);
+  const auto grows = [&] {
+    return preload_test::run_in_child([&] {
+      const bool silent = no_system_calls::enter_silence();
+      if (!silent || grow_fully(index) != percpu::limit_of(index)) abort();
+    });
+  };
+  bool grew = false;
+  for (int tries = 0; tries < 10 && !grew; tries++)
+    grew = grows().succeeded();
+  EXPECT_TRUE(grew);
 }
 
 TEST_F(Array, LargeObjectsStopGrowingAtTheBudgetOfTheCpu) {

@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "../../no_system_calls.h"
 #include "../../preload/child.h"
-#include "../no_system_calls.h"
 
-using kernel_test::enter_silence;
+using no_system_calls::enter_silence;
 using preload_test::run_in_child;
 
 namespace {

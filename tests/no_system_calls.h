@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-namespace kernel_test {
+namespace no_system_calls {
 
 // False where the kernel has no seccomp filters.
 inline bool enter_silence() {
@@ -22,4 +22,4 @@ inline bool enter_silence() {
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-}  // namespace kernel_test
+}  // namespace no_system_calls
