@@ -39,9 +39,9 @@ description describe(unsigned index) {
   return std::bit_cast<description>(description_of(index).load(std::memory_order_relaxed));
 }
 
-u16& seen_top(area* a, unsigned index) QUARRY_REQUIRES(a->control.lock) {
-  return index < index_count ? a->control.seen_top[index]
-                             : end_of(a)->seen_top[index - first_dynamic_index];
+history& history_of(area* a, unsigned index) QUARRY_REQUIRES(a->control.lock) {
+  return index < index_count ? a->control.histories[index]
+                             : end_of(a)->histories[index - first_dynamic_index];
 }
 
 // One more than the highest CPU that ever had an array.
@@ -97,10 +97,11 @@ unsigned misses_to_grow(const description& d, header h) {
 // So many that note_miss() counted, and nobody else made the array grow.
 constexpr unsigned misses_to_insist = 64;
 
-void count_miss(const description& d, header* h, miss side) {
-  const bool counts = is_eager(d, *h) || h->last != static_cast<u8>(side);
-  if (counts && h->misses < UINT8_MAX) h->misses++;
-  h->last = static_cast<u8>(side);
+void count_miss(area* a, unsigned index, header h, miss side) QUARRY_REQUIRES(a->control.lock) {
+  history& before = history_of(a, index);
+  const bool counts = is_eager(describe(index), h) || before.last != static_cast<u8>(side);
+  if (counts && before.misses < UINT8_MAX) before.misses++;
+  before.last = static_cast<u8>(side);
 }
 
 void list_range(area* a, unsigned slot, unsigned order) QUARRY_REQUIRES(a->control.lock) {
@@ -181,7 +182,7 @@ bool can_restart() {
 
 bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
   const description d = describe(index);
-  if (h.misses < misses_to_grow(d, h)) return false;
+  if (history_of(a, index).misses < misses_to_grow(d, h)) return false;
   if (h.end == 0 && h.top != 0) return false;  // its end could not be published
   if (h.end == 0 && d.bytes <= large_object) return true;
   if (h.end == 0) return a->control.cached_limit + d.bytes <= byte_budget / 2;
@@ -194,7 +195,7 @@ bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lo
 header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->control.lock) {
   const description d = describe(index);
   const unsigned order = old.end ? order_of(old) + 1 : first_range_order(d);
-  old.misses = 0;
+  history_of(a, index).misses = 0;
   const unsigned slot = take_range(a, order);
   if (!slot) return old;
   const unsigned count = old.top - old.bottom;
@@ -202,8 +203,7 @@ header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->contro
   if (old.end) give_range(a, index, old);
   const unsigned capacity = std::min<unsigned>(d.limit, (1u << order) - 1);
   a->control.cached_limit += u64{d.bytes} * capacity;
-  return {static_cast<u16>(slot + count), static_cast<u16>(slot + capacity), static_cast<u16>(slot),
-          0, old.last};
+  return {slot + count, static_cast<u16>(slot + capacity), static_cast<u16>(slot)};
 }
 
 // Indices that are drained together: each group costs a restart of all sequences, and stack.
@@ -244,10 +244,10 @@ bool choose_arrays(area* a, index_group g, bool idle_only, bool* wanted)
   for (unsigned i = 0; i < g.count; i++) {
     const unsigned index = g.first + i;
     const header h = unpack(header_of(a, index)->load(std::memory_order_relaxed));
-    wanted[i] = h.end != 0 && (!idle_only || seen_top(a, index) == h.top);
+    u16& seen = history_of(a, index).seen_top;
+    wanted[i] = h.end != 0 && (!idle_only || seen == h.top);
     // Written only where it changes: the pages of indices that nobody uses stay untouched.
-    const u16 seen = wanted[i] ? 0 : h.top;
-    if (seen_top(a, index) != seen) seen_top(a, index) = seen;
+    if (seen != h.top) seen = static_cast<u16>(h.top);
     any |= wanted[i];
   }
   return any;
@@ -266,6 +266,7 @@ bool drain_group(area* a, index_group g, bool idle_only, release_fn release) {
       release(g.first + i, slots_of(a) + h.bottom + 1, h.top - h.bottom);
     }
     give_range(a, g.first + i, h);
+    history_of(a, g.first + i) = {};
   }
   return true;
 }
@@ -329,9 +330,9 @@ unsigned grow(unsigned index, miss side) {
   if (capacity_of(seen) >= describe(index).limit) return capacity_of(seen);
   note_cpu(cpu);
   if (!a->control.lock.try_acquire()) return 1;
-  count_miss(describe(index), fields_of(a, index), side);
   const u64 word = header_of(a, index)->load(std::memory_order_relaxed);
   header h = unpack(word);
+  count_miss(a, index, h, side);
   if (wants_room(a, index, h) && replace_header(a, cpu, index, word, 0)) {
     h = move_array(a, index, h);
     publish_header(a, cpu, index, h);
@@ -352,9 +353,8 @@ bool note_miss(unsigned index, miss side) {
   const header seen = unpack(header_of(a, index)->load(std::memory_order_relaxed));
   if (capacity_of(seen) >= describe(index).limit) return false;
   if (!a->control.lock.acquire_briefly()) return false;
-  header* h = fields_of(a, index);
-  count_miss(describe(index), h, side);
-  const bool often = h->misses >= misses_to_insist;
+  count_miss(a, index, unpack(header_of(a, index)->load(std::memory_order_relaxed)), side);
+  const bool often = history_of(a, index).misses >= misses_to_insist;
   a->control.lock.release_briefly();
   return often;
 }

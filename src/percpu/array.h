@@ -93,7 +93,7 @@ inline unsigned current() {
 // Whether the object was just now the last one of this CPU's array.
 inline bool is_last_in(unsigned index, const void* object) {
   area* a = area_of(current());
-  const u16 top = std::atomic_ref(fields_of(a, index)->top).load(std::memory_order_relaxed);
+  const u32 top = std::atomic_ref(fields_of(a, index)->top).load(std::memory_order_relaxed);
   return std::atomic_ref(slots_of(a)[top]).load(std::memory_order_relaxed) == object;
 }
 

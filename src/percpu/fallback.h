@@ -20,7 +20,7 @@ inline unsigned pop_batch(unsigned index, void** objects, unsigned count) {
   os::lock_guard guard(a->control.lock);
   header* h = fields_of(a, index);
   const unsigned taken = std::min<unsigned>(count, h->top - h->bottom);
-  h->top = static_cast<u16>(h->top - taken);
+  h->top -= taken;
   std::copy_n(slots_of(a) + h->top + 1, taken, objects);
   return taken;
 }
@@ -32,7 +32,7 @@ inline unsigned push_batch(unsigned index, void* const* objects, unsigned count)
   header* h = fields_of(a, index);
   const unsigned added = std::min<unsigned>(count, h->end - h->top);
   std::copy_n(objects, added, slots_of(a) + h->top + 1);
-  h->top = static_cast<u16>(h->top + added);
+  h->top += added;
   return added;
 }
 

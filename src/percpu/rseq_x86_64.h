@@ -68,12 +68,12 @@ QUARRY_ALWAYS_INLINE void* pop(uptr index) {
   uptr area, top;
   void* object;
   asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
-                    "movzwl (%[area],%[index],8), %k[top]\n"
+                    "movl (%[area],%[index],8), %k[top]\n"
                     "movq (%[area],%[top],8), %[object]\n"
                     "testq %[object], %[object]\n"
                     "je %l[empty]\n"
                     "decl %k[top]\n"
-                    "movw %w[top], (%[area],%[index],8)\n"
+                    "movl %k[top], (%[area],%[index],8)\n"
                     "2:\n"
                     : [area] "=&r"(area), [top] "=&r"(top), [object] "=&a"(object)
                     : [index] "r"(index), QUARRY_RSEQ_INPUTS
@@ -89,12 +89,12 @@ empty:
 #define QUARRY_RSEQ_PUSH(more)                                                     \
   uptr area, top;                                                                  \
   asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA                             \
-                    "movzwl (%[area],%[index],8), %k[top]\n"                       \
-                    "cmpw 2(%[area],%[index],8), %w[top]\n"                        \
+                    "movl (%[area],%[index],8), %k[top]\n"                         \
+                    "cmpw 4(%[area],%[index],8), %w[top]\n"                        \
                     "jae %l[refused]\n" more                                       \
                     "movq %[object], 8(%[area],%[top],8)\n"                        \
                     "incl %k[top]\n"                                               \
-                    "movw %w[top], (%[area],%[index],8)\n"                         \
+                    "movl %k[top], (%[area],%[index],8)\n"                         \
                     "2:\n"                                                         \
                     : [area] "=&r"(area), [top] "=&r"(top)                         \
                     : [index] "r"(index), [object] "r"(object), QUARRY_RSEQ_INPUTS \
@@ -126,11 +126,11 @@ inline unsigned pop_batch(uptr index, void** objects, unsigned count) {
   asm volatile(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
                "movq (%[area],%[index],8), %[source]\n"
                "xorl %k[taken], %k[taken]\n"
-               "testl $0xffff0000, %k[source]\n"
-               "je 2f\n"
-               "movzwl %w[source], %k[top]\n"
+               "movl %k[source], %k[top]\n"
                "shrq $32, %[source]\n"
-               "movzwl %w[source], %k[source]\n"
+               "testw %w[source], %w[source]\n"
+               "je 2f\n"
+               "shrl $16, %k[source]\n"
                "movl %k[top], %k[taken]\n"
                "subl %k[source], %k[taken]\n"
                "cmpl %[count], %k[taken]\n"
@@ -139,7 +139,7 @@ inline unsigned pop_batch(uptr index, void** objects, unsigned count) {
                "je 2f\n"
                "subl %k[taken], %k[top]\n"
                "leaq 8(%[area],%[top],8), %[source]\n" QUARRY_RSEQ_COPY("%[source]", "%[objects]", "%k[taken]")
-               "movw %w[top], (%[area],%[index],8)\n"
+               "movl %k[top], (%[area],%[index],8)\n"
                "2:\n"
                : [area] "=&r"(area), [top] "=&r"(top), [taken] "=&r"(taken),
                  [source] "=&r"(source), [next] "=&r"(next)
@@ -152,9 +152,10 @@ inline unsigned pop_batch(uptr index, void** objects, unsigned count) {
 inline unsigned push_batch(uptr index, void* const* objects, unsigned count) {
   uptr area, top, added, target, next;
   asm volatile(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
-               "movl (%[area],%[index],8), %k[target]\n"
-               "movzwl %w[target], %k[top]\n"
-               "shrl $16, %k[target]\n"
+               "movq (%[area],%[index],8), %[target]\n"
+               "movl %k[target], %k[top]\n"
+               "shrq $32, %[target]\n"
+               "movzwl %w[target], %k[target]\n"
                "xorl %k[added], %k[added]\n"
                "subl %k[top], %k[target]\n"
                "jbe 2f\n"
@@ -165,7 +166,7 @@ inline unsigned push_batch(uptr index, void* const* objects, unsigned count) {
                "je 2f\n"
                "leaq 8(%[area],%[top],8), %[target]\n" QUARRY_RSEQ_COPY("%[objects]", "%[target]", "%k[added]")
                "addl %k[added], %k[top]\n"
-               "movw %w[top], (%[area],%[index],8)\n"
+               "movl %k[top], (%[area],%[index],8)\n"
                "2:\n"
                : [area] "=&r"(area), [top] "=&r"(top), [added] "=&r"(added),
                  [target] "=&r"(target), [next] "=&r"(next)

@@ -24,6 +24,9 @@ MOST = {
     "quarry_kmem_cache_free": 23,
 }
 
+# From a register of 16 or 8 bits.
+NARROW_STORE = re.compile(r"mov[bw]?\s+%(r\d+[wb]|[abcd][xlh]|[sd]il?|[sb]pl?),\S*\(")
+
 INSTRUCTION = re.compile(r"^\s+[0-9a-f]+:\t(\S+)")
 
 
@@ -71,6 +74,13 @@ class Instructions(unittest.TestCase):
             with self.subTest(function=name):
                 path = path_from(self.addresses[name])
                 self.assertEqual([step for step in path if step.startswith("call")], [])
+
+    def test_of_a_fast_path_store_no_less_than_32_bits(self):
+        """What the next operation loads must reach it by the fastest way, see struct header."""
+        for name in MOST:
+            with self.subTest(function=name):
+                path = path_from(self.addresses[name])
+                self.assertEqual([step for step in path if NARROW_STORE.match(step)], [])
 
 
 if __name__ == "__main__":
