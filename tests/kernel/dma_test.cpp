@@ -12,6 +12,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <vector>
 
 #include "../no_system_calls.h"
 #include "../preload/child.h"
@@ -178,6 +179,33 @@ TEST_F(Dma, IsOfSixteenMebibytesAndCanBeUsedUpAndFilledAgain) {
   EXPECT_EQ(pages.size(), most);
   for (struct page* page : pages)
     put_page(page);
+}
+
+size_t take_single_pages(std::vector<struct page*>* pages) {
+  size_t taken = 0;
+  for (; struct page* page = alloc_page(kernel_dma); ++taken)
+    pages->push_back(page);
+  return taken;
+}
+
+TEST_F(Dma, ExactBlocksEndInNullWhenItIsUsedUpAndLoseNoPage) {
+  std::vector<struct page*> pages;
+  const size_t all = take_single_pages(&pages);
+  for (struct page* page : pages)
+    __free_page(page);
+  pages.clear();
+
+  constexpr size_t exact = 5;
+  std::vector<void*> blocks;
+  while (void* block = alloc_pages_exact(exact * PAGE_SIZE, kernel_dma))
+    blocks.push_back(block);
+  EXPECT_GE(blocks.size(), all / 8);
+  EXPECT_EQ(take_single_pages(&pages), all - exact * blocks.size());
+  for (void* block : blocks)
+    free_pages_exact(block, exact * PAGE_SIZE);
+  EXPECT_EQ(take_single_pages(&pages), exact * blocks.size());
+  for (struct page* page : pages)
+    __free_page(page);
 }
 
 TEST(DmaWithoutPermission, ToLockFailsAndTheHeapStaysUsable) {

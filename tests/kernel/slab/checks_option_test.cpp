@@ -4,6 +4,7 @@
 #include <quarry/slab.h>
 
 #include <cerrno>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -74,6 +75,18 @@ TEST(ChecksOption, NamesWrongUseOfABlockAtOnce) {
       kfree(block);
       kfree(neighbour);
     }
+  }
+}
+
+TEST(ChecksOption, NamesWrongUseOfABlockOfZoneDmaAtOnce) {
+  constexpr gfp_t dma = GFP_KERNEL | GFP_DMA | __GFP_NOWARN;
+  for (size_t size : {64, 1024}) {
+    void* neighbour = kmalloc(size, dma);
+    if (!neighbour) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of some pages and room below 4 GiB";
+    void* block = kmalloc(size, dma);
+    expect_lines(block, ", cache \"size-" + std::to_string(size) + "\\(DMA\\)\"", free_blocks);
+    kfree(block);
+    kfree(neighbour);
   }
 }
 
