@@ -14,8 +14,8 @@
 #include <set>
 #include <vector>
 
-#include "../no_system_calls.h"
 #include "../preload/child.h"
+#include "../seccomp.h"
 #include "quarry/page.h"
 #include "quarry/stats.h"
 
@@ -103,7 +103,7 @@ TEST_F(Dma, FreeFindsABlockByItsAddress) {
 TEST_F(Dma, AtomicRequestsAreServedOfWhatIsLocked) {
   const auto result = run_in_child([] {
     __free_page(alloc_pages(kernel_dma, 0));
-    if (!no_system_calls::enter_silence()) _exit(99);
+    if (!seccomp_test::enter_silence()) _exit(99);
     struct page* page = alloc_pages(GFP_ATOMIC | GFP_DMA | __GFP_ZERO, 2);
     if (!page || page_zone(page) != ZONE_DMA) _exit(1);
     __free_pages(page, 2);

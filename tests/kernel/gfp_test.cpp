@@ -10,13 +10,13 @@
 #include <cstring>
 #include <thread>
 
-#include "../no_system_calls.h"
 #include "../preload/child.h"
+#include "../seccomp.h"
 #include "quarry/page.h"
 
-using no_system_calls::enter_silence;
 using preload_test::child_result;
 using preload_test::run_in_child;
+using seccomp_test::enter_silence;
 
 namespace {
 

@@ -12,8 +12,8 @@
 #include <random>
 #include <thread>
 
-#include "../no_system_calls.h"
 #include "../preload/child.h"
+#include "../seccomp.h"
 #include "quarry/page.h"
 #include "quarry/stats.h"
 
@@ -248,7 +248,7 @@ TEST_F(Highmem, AtomicRequestsMakeNoSystemCall) {
 
 int silent() {
   __free_page(alloc_page(GFP_HIGHUSER));
-  if (!no_system_calls::enter_silence()) return 99;
+  if (!seccomp_test::enter_silence()) return 99;
   struct page* page = alloc_page(GFP_ATOMIC | GFP_HIGHMEM);
   if (!page || page_zone(page) != ZONE_HIGHMEM) return 1;
   __free_page(page);

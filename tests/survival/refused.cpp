@@ -1,35 +1,18 @@
 // System calls that a program takes from itself by a seccomp filter after it has started, answered
 // with an error: what depends on them gets slower or stays, but nothing is lost.
 #include <gtest/gtest.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include <cerrno>
-#include <cstddef>
 #include <cstring>
 
+#include "../seccomp.h"
 #include "content.h"
 #include "process.h"
 
 namespace survival {
 namespace {
-
-bool refuse(int call) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{sizeof filter / sizeof filter[0], filter};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
 
 void* work(void* good) {
   for (int round = 0; round < 200; ++round)
@@ -71,7 +54,7 @@ class Refused : public testing::TestWithParam<refused_call> {};
 
 TEST_P(Refused, AllSizesThreadsGrowthAndTrimWork) {
   const pid_t child = start_child([] {
-    bool good = small_sizes_work(1) && refuse(GetParam().number);
+    bool good = small_sizes_work(1) && seccomp_test::refuse(GetParam().number);
     for (int round = 0; round < 3; ++round) {
       good &= all_sizes_work(round) && threads_work() && growing_works();
       malloc_trim(0);

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "../../no_system_calls.h"
 #include "../../preload/child.h"
+#include "../../seccomp.h"
 #include "slabinfo.h"
 
 using namespace kernel_test;
@@ -174,7 +174,7 @@ TEST_F(DmaObjects, AreHadWithoutASystemCall) {
   kfree(kmalloc(64, kernel_dma));
   const auto result = run_in_child([] {
     void* first = kmalloc(64, kernel_dma);  // the child's own
-    if (!no_system_calls::enter_silence()) _exit(77);
+    if (!seccomp_test::enter_silence()) _exit(77);
     void* blocks[200];
     for (void*& block : blocks)
       block = kmalloc(64, GFP_ATOMIC | GFP_DMA);

@@ -7,11 +7,11 @@
 #include <thread>
 #include <vector>
 
-#include "../../no_system_calls.h"
 #include "../../preload/child.h"
+#include "../../seccomp.h"
 
-using no_system_calls::enter_silence;
 using preload_test::run_in_child;
+using seccomp_test::enter_silence;
 
 namespace {
 
