@@ -2,7 +2,7 @@
 // (array_cache) per index. What an index stands for is the business of the layers below.
 //
 //   header[256]   one word per index: where the array's top and end are
-//   control       the area's lock and its free slot ranges
+//   control       the area's lock, its free slot ranges, and a history per index
 //   slots         ranges of pointers, handed to the headers as their arrays grow
 //   header[4096]  the same for caches that come and go; at the end, so that a program without such
 //                 caches has headers, control and first slots in one page
@@ -24,7 +24,7 @@
 //   slots of an array: threads on the CPU above the top, before the commit that makes them part of
 //   it; whoever holds the lock while the header is 0.
 //
-//   control: whoever holds its lock.
+//   control, and the histories of the other indices (area_end): whoever holds control's lock.
 #pragma once
 
 #include <atomic>

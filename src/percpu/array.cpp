@@ -175,11 +175,6 @@ void publish_header(area* a, unsigned cpu, unsigned index, header h) {
   std::atomic_ref(fields_of(a, index)->end).store(end, std::memory_order_release);
 }
 
-// False where the system has come to refuse (a seccomp filter): arrays then stay as they are.
-bool can_restart() {
-  return !use_sequences || os::restart_sequences();
-}
-
 bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
   const description d = describe(index);
   if (history_of(a, index).misses < misses_to_grow(d, h)) return false;
@@ -342,7 +337,8 @@ unsigned grow(unsigned index, miss side) {
 }
 
 void drain(bool idle_only, release_fn release) {
-  if (!can_restart()) return;
+  // Where the system has come to refuse (a seccomp filter) arrays stay as they are.
+  if (use_sequences && !os::restart_sequences()) return;
   const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
   for (unsigned cpu = 0; cpu < cpus; cpu++)
     drain_area(area_of(cpu), idle_only, release);
