@@ -355,14 +355,13 @@ bool note_miss(unsigned index, miss side) {
   return often;
 }
 
-bool drain_index(unsigned index, release_fn release) {
+void drain_index(unsigned index, release_fn release) {
   const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
   // Also where the header is 0: another drain may have the array's objects in its hands, under the
   // area's lock.
   for (unsigned cpu = 0; cpu < cpus; cpu++) {
-    if (!drain_group(area_of(cpu), {index, 1}, false, release)) return false;
+    if (!drain_group(area_of(cpu), {index, 1}, false, release)) return;
   }
-  return true;
 }
 
 array_figures figures_of(unsigned index) {

@@ -102,13 +102,14 @@ unsigned limit_of(unsigned index);
 
 // Empties the arrays of all CPUs into `release` and takes their slots back; with `idle_only` just
 // those that look untouched since the last such call. Does nothing where running sequences
-// cannot be restarted (Linux < 5.10). `release` is called under an area's lock, with the
+// cannot be restarted (Linux < 5.10); where the system has come to refuse that, an array whose end
+// could not be published (it only pops) stays. `release` is called under an area's lock, with the
 // objects of one array. Any thread, the reclaim thread included.
 using release_fn = void (*)(unsigned index, void** objects, unsigned count);
 void drain(bool idle_only, release_fn release);
 
-// Empties the arrays of one index. False where running sequences cannot be restarted.
-bool drain_index(unsigned index, release_fn release);
+// Likewise the arrays of one index.
+void drain_index(unsigned index, release_fn release);
 
 // Objects of that index in all arrays, and their capacity: exact only while nobody uses them.
 struct array_figures {
