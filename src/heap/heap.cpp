@@ -14,7 +14,7 @@
 
 namespace quarry {
 
-constinit std::size_t inline_limit = 0;
+constinit std::size_t table_limit = 0;
 constinit std::size_t array_limit = 0;
 constinit std::size_t free_limit = 0;
 
@@ -165,22 +165,12 @@ void* reallocate_dedicated(void* block, std::size_t size) {
 
 }  // namespace
 
-static QUARRY_NOINLINE void* allocate_uncached(std::size_t size) {
+void* allocate_slow(std::size_t size) {
   if (!start()) return nullptr;
   if (size == 0) size = 1;
   if (size <= max_small_size) return allocate_small(compute_class(size));
   bool clean;
   return allocate_large(size, &clean);
-}
-
-void* allocate_slow(std::size_t size) {
-#if QUARRY_HAS_SEQUENCES
-  if (size > max_table_size && size <= array_limit) [[likely]] {
-    if (void* object = percpu::sequence::pop(stepped_class(size))) [[likely]]
-      return object;
-  }
-#endif
-  return allocate_uncached(size);
 }
 
 void* allocate_zeroed(std::size_t size) {

@@ -2,7 +2,7 @@
 // grow to vmalloc.
 //
 //   size <= 32 KiB       class from a table, this CPU's array     inline, here
-//   size <= 1 MiB        class by arithmetic, this CPU's array    allocate_slow()
+//   size <= 1 MiB        class by arithmetic, this CPU's array    likewise
 //   larger               a run of pages                           heap.cpp
 //   larger than 1 GiB, or grown by realloc and not to be extended in place: vmalloc
 //
@@ -20,7 +20,7 @@ namespace quarry {
 // up to so many bytes from the region's base. All 0 before start-up, and for good in the fallback
 // mode of the per-CPU layer. Written by start(), last of all; there is no second thread yet, since
 // making one allocates.
-QUARRY_HIDDEN extern std::size_t inline_limit;
+QUARRY_HIDDEN extern std::size_t table_limit;
 QUARRY_HIDDEN extern std::size_t array_limit;
 QUARRY_HIDDEN extern std::size_t free_limit;
 
@@ -28,10 +28,11 @@ QUARRY_HIDDEN extern std::size_t free_limit;
 // allocate_slow() is to be asked. Apart from it so that callers may end in a jump to theirs.
 QUARRY_ALWAYS_INLINE void* try_allocate(std::size_t size) {
 #if QUARRY_HAS_SEQUENCES
-  // Size 0 wraps around and takes the slow path, as does everything while the limit is 0.
-  if (size - 1 < inline_limit) [[likely]] {
+  // Size 0 wraps around and takes the slow path, as does everything while the limits are 0.
+  if (size - 1 < table_limit) [[likely]] {
     return percpu::sequence::pop(table_class(size));
   }
+  if (size - 1 < array_limit) return percpu::sequence::pop(stepped_class(size));
 #endif
   return nullptr;
 }

@@ -28,7 +28,7 @@ bool start_layers() {
   if (percpu::use_sequences) {
     free_limit = region.frames.total << page_shift;
     array_limit = max_small_size;
-    inline_limit = max_table_size;
+    table_limit = max_table_size;
   }
   return true;
 }
