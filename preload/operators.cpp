@@ -28,7 +28,13 @@ namespace std {
 void __throw_bad_alloc() __attribute__((__noreturn__));  // as bits/functexcept.h has it
 }
 
+// In the archive weak, as libstdc++'s own: a program's operators stand beside those that it does
+// not replace, which come in the same object file.
+#if defined(QUARRY_WEAK_LIBSTDCXX)
 #define QUARRY_OPERATOR __attribute__((visibility("default")))
+#else
+#define QUARRY_OPERATOR __attribute__((visibility("default"), weak))
+#endif
 
 namespace {
 
@@ -37,6 +43,7 @@ using quarry::allocate_aligned;
 using quarry::allocate_slow;
 using quarry::release;
 using quarry::try_allocate;
+using quarry::try_release;
 
 void* attempt(std::size_t alignment, std::size_t size) {
   if (alignment > quarry::gib) return nullptr;
@@ -54,6 +61,57 @@ QUARRY_NOINLINE void* retry(std::size_t alignment, std::size_t size) {
   }
 }
 
+QUARRY_NOINLINE void* new_slow(std::size_t size) {
+  void* block = allocate_slow(size);
+  return block ? block : retry(0, size);
+}
+
+}  // namespace
+
+QUARRY_OPERATOR void* operator new(std::size_t size) {
+  if (void* block = try_allocate(size)) [[likely]]
+    return block;
+  return new_slow(size);
+}
+
+QUARRY_OPERATOR void* operator new(std::size_t size, std::align_val_t alignment) {
+  const auto bytes = static_cast<std::size_t>(alignment);
+  void* block = attempt(bytes, size);
+  return block ? block : retry(bytes, size);
+}
+
+QUARRY_OPERATOR void* operator new[](std::size_t size) {
+  return operator new(size);
+}
+
+QUARRY_OPERATOR void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return operator new(size, alignment);
+}
+
+// The block's address says its size and alignment.
+QUARRY_OPERATOR void operator delete(void* block) noexcept {
+  release(block, "operator delete");
+}
+QUARRY_OPERATOR void operator delete(void* block, std::align_val_t) noexcept {
+  release(block, "operator delete");
+}
+
+// Quarry's, whatever stands under the operators' own names: these a program may replace, each by
+// itself, and the others then have to call what it has put there (C++20 17.6.3, "Default
+// behavior").
+extern "C" {
+#define QUARRY_OWN(name) __attribute__((visibility("hidden"), alias(#name)))
+#define QUARRY_OWN_NEW(name) QUARRY_OWN(name) __attribute__((malloc, alloc_size(1)))
+void* quarry_own_new(std::size_t) QUARRY_OWN_NEW(_Znwm);
+void* quarry_own_new_array(std::size_t) QUARRY_OWN_NEW(_Znam);
+void* quarry_own_new_aligned(std::size_t, std::align_val_t) QUARRY_OWN_NEW(_ZnwmSt11align_val_t);
+void* quarry_own_new_array_aligned(std::size_t, std::align_val_t)
+    QUARRY_OWN_NEW(_ZnamSt11align_val_t);
+void quarry_own_delete(void*) noexcept QUARRY_OWN(_ZdlPv);
+}
+
+namespace {
+
 QUARRY_NOINLINE void* retry_nothrow(std::size_t alignment, std::size_t size) noexcept {
   try {
     return std::get_new_handler() ? retry(alignment, size) : nullptr;
@@ -62,20 +120,9 @@ QUARRY_NOINLINE void* retry_nothrow(std::size_t alignment, std::size_t size) noe
   }
 }
 
-QUARRY_NOINLINE void* new_slow(std::size_t size) {
-  void* block = allocate_slow(size);
-  return block ? block : retry(0, size);
-}
-
 QUARRY_NOINLINE void* new_nothrow_slow(std::size_t size) noexcept {
   void* block = allocate_slow(size);
   return block ? block : retry_nothrow(0, size);
-}
-
-QUARRY_ALWAYS_INLINE void* new_block(std::size_t size) {
-  if (void* block = try_allocate(size)) [[likely]]
-    return block;
-  return new_slow(size);
 }
 
 QUARRY_ALWAYS_INLINE void* new_nothrow(std::size_t size) noexcept {
@@ -84,41 +131,118 @@ QUARRY_ALWAYS_INLINE void* new_nothrow(std::size_t size) noexcept {
   return new_nothrow_slow(size);
 }
 
-void* new_aligned(std::size_t size, std::align_val_t alignment) {
-  const auto bytes = static_cast<std::size_t>(alignment);
-  void* block = attempt(bytes, size);
-  return block ? block : retry(bytes, size);
-}
-
 void* new_aligned_nothrow(std::size_t size, std::align_val_t alignment) noexcept {
   const auto bytes = static_cast<std::size_t>(alignment);
   void* block = attempt(bytes, size);
   return block ? block : retry_nothrow(bytes, size);
 }
 
+// What the program has put there, its exceptions for null.
+template <typename... Arguments>
+void* call_nothrow(void* (*named)(Arguments...), Arguments... arguments) noexcept {
+  try {
+    return named(arguments...);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+// As free_limit, for the forms of delete that another defines: 0 until the constructor has run, and
+// for good where the other is the program's.
+constinit std::size_t delete_limit = 0;
+
+using new_function = void*(std::size_t);
+using new_aligned_function = void*(std::size_t, std::align_val_t);
+
+bool new_is_own() {
+  return static_cast<new_function*>(operator new) == quarry_own_new;
+}
+bool new_array_is_own() {
+  return static_cast<new_function*>(operator new[]) == quarry_own_new_array && new_is_own();
+}
+bool new_aligned_is_own() {
+  return static_cast<new_aligned_function*>(operator new) == quarry_own_new_aligned;
+}
+bool new_array_aligned_is_own() {
+  return static_cast<new_aligned_function*>(operator new[]) == quarry_own_new_array_aligned &&
+         new_aligned_is_own();
+}
+bool delete_is_own() {
+  return static_cast<void (*)(void*)>(operator delete) == quarry_own_delete;
+}
+
+// After start_process(), by which the heap has started, and before there are threads.
+__attribute__((constructor(102))) void start_operators() {
+  if (delete_is_own()) delete_limit = quarry::free_limit;
+}
+
+QUARRY_NOINLINE void delete_slow(void* block, const char* call) {
+  if (delete_is_own()) return release(block, call);
+  operator delete(block);
+}
+
+// Of a form that is by default operator delete(block).
+QUARRY_ALWAYS_INLINE void delete_by_default(void* block, const char* call) {
+  if (try_release(block, delete_limit)) [[likely]]
+    return;
+  delete_slow(block, call);
+}
+
 }  // namespace
 
-// clang-format off
-#define QUARRY_NEW(name)                                                                            \
-  QUARRY_OPERATOR void* name(std::size_t n) { return new_block(n); }                                \
-  QUARRY_OPERATOR void* name(std::size_t n, const std::nothrow_t&) noexcept { return new_nothrow(n); } \
-  QUARRY_OPERATOR void* name(std::size_t n, std::align_val_t a) { return new_aligned(n, a); }       \
-  QUARRY_OPERATOR void* name(std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {   \
-    return new_aligned_nothrow(n, a);                                                               \
-  }
-// The block's address says its size and alignment.
-#define QUARRY_DELETE(name, call)                                                                   \
-  QUARRY_OPERATOR void name(void* p) noexcept { release(p, call); }                                 \
-  QUARRY_OPERATOR void name(void* p, std::size_t) noexcept { release(p, call); }                    \
-  QUARRY_OPERATOR void name(void* p, const std::nothrow_t&) noexcept { release(p, call); }          \
-  QUARRY_OPERATOR void name(void* p, std::align_val_t) noexcept { release(p, call); }               \
-  QUARRY_OPERATOR void name(void* p, std::size_t, std::align_val_t) noexcept { release(p, call); }  \
-  QUARRY_OPERATOR void name(void* p, std::align_val_t, const std::nothrow_t&) noexcept {            \
-    release(p, call);                                                                               \
-  }
-// clang-format on
+QUARRY_OPERATOR void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return new_is_own() ? new_nothrow(size) : call_nothrow<std::size_t>(operator new, size);
+}
 
-QUARRY_NEW(operator new)
-QUARRY_NEW(operator new[])
-QUARRY_DELETE(operator delete, "operator delete")
-QUARRY_DELETE(operator delete[], "operator delete[]")
+QUARRY_OPERATOR void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  if (new_array_is_own()) return new_nothrow(size);
+  return call_nothrow<std::size_t>(operator new[], size);
+}
+
+QUARRY_OPERATOR void* operator new(std::size_t size, std::align_val_t alignment,
+                                   const std::nothrow_t&) noexcept {
+  if (new_aligned_is_own()) return new_aligned_nothrow(size, alignment);
+  return call_nothrow<std::size_t, std::align_val_t>(operator new, size, alignment);
+}
+
+QUARRY_OPERATOR void* operator new[](std::size_t size, std::align_val_t alignment,
+                                     const std::nothrow_t&) noexcept {
+  if (new_array_aligned_is_own()) return new_aligned_nothrow(size, alignment);
+  return call_nothrow<std::size_t, std::align_val_t>(operator new[], size, alignment);
+}
+
+QUARRY_OPERATOR void operator delete(void* block, std::size_t) noexcept {
+  delete_by_default(block, "operator delete");
+}
+QUARRY_OPERATOR void operator delete[](void* block) noexcept {
+  delete_by_default(block, "operator delete[]");
+}
+
+QUARRY_OPERATOR void operator delete[](void* block, std::size_t) noexcept {
+  operator delete[](block);
+}
+QUARRY_OPERATOR void operator delete(void* block, const std::nothrow_t&) noexcept {
+  operator delete(block);
+}
+QUARRY_OPERATOR void operator delete[](void* block, const std::nothrow_t&) noexcept {
+  operator delete[](block);
+}
+QUARRY_OPERATOR void operator delete[](void* block, std::align_val_t alignment) noexcept {
+  operator delete(block, alignment);
+}
+QUARRY_OPERATOR void operator delete(void* block, std::size_t,
+                                     std::align_val_t alignment) noexcept {
+  operator delete(block, alignment);
+}
+QUARRY_OPERATOR void operator delete[](void* block, std::size_t,
+                                       std::align_val_t alignment) noexcept {
+  operator delete[](block, alignment);
+}
+QUARRY_OPERATOR void operator delete(void* block, std::align_val_t alignment,
+                                     const std::nothrow_t&) noexcept {
+  operator delete(block, alignment);
+}
+QUARRY_OPERATOR void operator delete[](void* block, std::align_val_t alignment,
+                                       const std::nothrow_t&) noexcept {
+  operator delete[](block, alignment);
+}

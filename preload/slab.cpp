@@ -177,7 +177,7 @@ QUARRY_EXPORT void* krealloc(const void* block, std::size_t size, gfp_t gfp) {
 }
 
 QUARRY_EXPORT void kfree(const void* block) {
-  if (try_release(const_cast<void*>(block))) [[likely]]
+  if (try_release(const_cast<void*>(block), free_limit)) [[likely]]
     return;
   kfree_slow(const_cast<void*>(block), __builtin_return_address(0));
 }

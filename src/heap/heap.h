@@ -47,17 +47,17 @@ QUARRY_ALWAYS_INLINE void* allocate(std::size_t size) {
 }
 
 // Puts a small block on this CPU's array; false where it is no small block, where there is no room,
-// and where it is there already as the last one in.
-QUARRY_ALWAYS_INLINE bool try_release(void* block) {
+// and where it is there already as the last one in. `limit` is free_limit, or 0 for false.
+QUARRY_ALWAYS_INLINE bool try_release(void* block, std::size_t limit) {
 #if QUARRY_HAS_SEQUENCES
   const std::size_t offset = reinterpret_cast<uptr>(block) - reinterpret_cast<uptr>(frames_base);
-  if (offset < free_limit) [[likely]] {
+  if (offset < limit) [[likely]] {
     // Class 0, which is no class, has an array that is always full.
     const unsigned size_class = class_map[offset >> page_shift];
     return percpu::sequence::push_another(size_class, block);
   }
 #else
-  (void)block;
+  (void)block, (void)limit;
 #endif
   return false;
 }
@@ -69,7 +69,7 @@ void release_slow(void* block, const char* call);
 // is free already, though not the last one that was freed of its class; those are seen when the
 // batch that they are in is flushed, or at exit; with the option `checks` at once, too.
 QUARRY_ALWAYS_INLINE void release(void* block, const char* call) {
-  if (try_release(block)) [[likely]]
+  if (try_release(block, free_limit)) [[likely]]
     return;
   release_slow(block, call);
 }

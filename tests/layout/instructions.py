@@ -13,16 +13,18 @@ LIBRARY = os.environ["QUARRY_LIBRARY"]
 MOST = {
     "malloc": 19,
     "_Znwm": 19,  # operator new(std::size_t)
-    "_Znam": 19,
     "quarry_kmalloc": 21,
     "quarry_kmem_cache_alloc": 18,
     "free": 22,
     "_ZdlPv": 22,  # operator delete(void*), and with a size
     "_ZdlPvm": 22,
-    "_ZdaPvm": 22,
+    "_ZdaPv": 22,
     "quarry_kfree": 22,
     "quarry_kmem_cache_free": 23,
 }
+
+# Operators that are another one by default, whosever that is: new[] is new, sized delete[] is delete[].
+JUMPS = ("_Znam", "_ZdaPvm")
 
 # From a register of 16 or 8 bits.
 NARROW_STORE = re.compile(r"mov[bw]?\s+%(r\d+[wb]|[abcd][xlh]|[sd]il?|[sb]pl?),\S*\(")
@@ -68,6 +70,11 @@ class Instructions(unittest.TestCase):
             with self.subTest(function=name):
                 path = path_from(self.addresses[name])
                 self.assertLessEqual(len(path), most, "\n" + "\n".join(path))
+
+    def test_of_what_is_another_operator_are_one(self):
+        for name in JUMPS:
+            with self.subTest(function=name):
+                self.assertRegex(path_from(self.addresses[name])[0], "^jmp ")
 
     def test_of_a_fast_path_call_nothing(self):
         for name in MOST:
