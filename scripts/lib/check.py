@@ -130,7 +130,7 @@ def main():
     tests = suite(["-R", given.R] if given.R else ["--no-tests=error"])
     tests.build_and_test(GCC)
     if not given.quick:
-        tests.build_and_test(CLANG, "-L", "unit")
+        tests.build_and_test(CLANG, "-L", "unit|linked")
         tests.build_and_test(SANITIZERS)
         tests.check_format()
     sys.exit(tests.report())
