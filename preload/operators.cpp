@@ -147,8 +147,8 @@ void* call_nothrow(void* (*named)(Arguments...), Arguments... arguments) noexcep
   }
 }
 
-// As free_limit, for the forms of delete that another defines: 0 until the constructor has run, and
-// for good where the other is the program's.
+// As free_limit, for the forms of delete that another defines: 0 until start_operators() has run,
+// which alone writes it, and for good where the other is the program's.
 constinit std::size_t delete_limit = 0;
 
 using new_function = void*(std::size_t);
@@ -171,7 +171,8 @@ bool delete_is_own() {
   return static_cast<void (*)(void*)>(operator delete) == quarry_own_delete;
 }
 
-// After start_process(), by which the heap has started, and before there are threads.
+// After start_process(), by which the heap has started. A thread that a library's constructor has
+// made before reads either value, and both are right: 0 is the slow way.
 __attribute__((constructor(102))) void start_operators() {
   if (delete_is_own()) delete_limit = quarry::free_limit;
 }

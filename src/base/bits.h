@@ -24,7 +24,7 @@ constexpr std::size_t bytes_to_pages(std::size_t bytes) {
   return (bytes >> page_shift) + ((bytes & (page_size - 1)) != 0);
 }
 
-// The largest k with 2^k <= n; n is not 0. Of 63 - k this form alone becomes one instruction, bsr.
+// The largest k with 2^k <= n; n is not 0. In this form GCC makes it one instruction, bsr.
 constexpr unsigned floor_log2(std::size_t n) {
   return 63 ^ __builtin_clzll(n);
 }

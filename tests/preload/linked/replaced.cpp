@@ -70,7 +70,8 @@ using std::nothrow;
   do {                                               \
     allocated = released = 0;                        \
     void* block = new_call;                          \
-    CHECK(block&& allocated == (replaced ? 1 : 0));  \
+    CHECK(block != nullptr);                         \
+    CHECK(allocated == (replaced ? 1 : 0));          \
     memset(block, 1, 100);                           \
     delete_call;                                     \
     CHECK(released == (replaced ? 1 : 0));           \
