@@ -1,6 +1,7 @@
 #include "page/buddy.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace quarry {
 
@@ -38,7 +39,15 @@ buddy::state buddy::remove(page* head) {
   return {static_cast<free_list>(head->tag), head->count};
 }
 
+// What is ahead of a block goes to the lists: the first step of every operation that looks there.
+void buddy::settle() {
+  if (!ahead_.count) return;
+  const free_range ahead = std::exchange(ahead_, {});
+  keep_in(ahead.first, ahead.count, ahead.as);
+}
+
 page* buddy::take(unsigned order, std::size_t count, bool* clean) {
+  settle();
   for (free_list where : {young_, old(), free_list::clean}) {
     const u32 fitting = nonempty_[index_of(where)] >> order << order;
     if (!fitting) continue;
@@ -109,6 +118,7 @@ void buddy::keep_in(std::size_t first, std::size_t count, state s) {
 }
 
 void buddy::give(std::size_t first, std::size_t count, bool clean) {
+  settle();
   give_in(first, count, clean ? state{free_list::clean, 0} : state{young_, count});
 }
 
@@ -126,6 +136,7 @@ bool buddy::is_free(std::size_t first, std::size_t count) const {
 }
 
 page* buddy::take_lowest(std::size_t count, bool* clean) {
+  settle();
   constexpr std::size_t none = SIZE_MAX;
   constexpr unsigned most_looked_at = 256;
   std::size_t lowest = none;
@@ -146,26 +157,49 @@ page* buddy::take_lowest(std::size_t count, bool* clean) {
   return space_->page_at(lowest);
 }
 
-bool buddy::take_range(std::size_t first, std::size_t count, bool* clean) {
-  if (!is_free(first, count)) return false;
+// All of which is free.
+void buddy::take_range(std::size_t first, std::size_t count, bool* clean) {
   const std::size_t end = first + count;
-  bool all_clean = true;
+  *clean = true;
   for (std::size_t n = first; n < end;) {
     page* head = space_->page_at(n);
     const unsigned order = head->order;
     state s = remove(head);
-    all_clean = all_clean && s.where == free_list::clean;
+    *clean = *clean && s.where == free_list::clean;
     n += units_of(order);
     if (n <= end) continue;
     const std::size_t kept = n - end;
     s.dirty -= std::min(s.dirty, units_of(order) - kept);
     keep_in(end, kept, s);
   }
-  if (clean) *clean = all_clean;
+}
+
+bool buddy::extend(std::size_t first, std::size_t count) {
+  if (ahead_.first != first) settle();
+  const std::size_t end = first + count;
+  std::size_t next = first + ahead_.count;
+  if (next < end && !is_free(next, end - next)) return false;
+  space_->page_at(first)->kind = page_kind::none;
+  for (; next < end; next += ahead_.count) {
+    page* head = space_->page_at(next);
+    ahead_.first = next;
+    ahead_.count = units_of(head->order);
+    ahead_.as = remove(head);
+  }
+  const std::size_t taken = end - ahead_.first;
+  ahead_.first = end;
+  ahead_.count -= taken;
+  ahead_.as.dirty -= std::min(ahead_.as.dirty, taken);
+  if (ahead_.count) {
+    page* rest = space_->page_at(end);
+    rest->kind = page_kind::cached;
+    rest->order = static_cast<u8>(ceil_log2(ahead_.count));
+  }
   return true;
 }
 
 page* buddy::take_dirty(bool young_too) {
+  settle();
   for (free_list where : {old(), young_}) {
     if (where == young_ && !young_too) break;
     if (!nonempty_[index_of(where)]) continue;
@@ -177,7 +211,8 @@ page* buddy::take_dirty(bool young_too) {
   return nullptr;
 }
 
-std::size_t buddy::blocks(unsigned order) const {
+std::size_t buddy::blocks(unsigned order) {
+  settle();
   std::size_t count = 0;
   for (const auto& lists : lists_)
     lists[order].for_each([&](page*) { count++; });

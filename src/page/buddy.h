@@ -30,12 +30,14 @@ class buddy {
   // them is of a kind but `none` and that of the caller's own block.
   void give(std::size_t first, std::size_t count, bool clean);
 
-  // Takes all of [first, first + count) if all of it is free; changes nothing otherwise. `clean`,
-  // unless null, tells whether all of it was.
-  bool take_range(std::size_t first, std::size_t count, bool* clean = nullptr);
+  // For a block that grows: takes all of [first, first + count) if all of it is free; changes
+  // nothing otherwise. What is left of the last free block there stays ahead of the block in one
+  // piece, for the next time, until anything else is asked for.
+  bool extend(std::size_t first, std::size_t count);
 
   // The lowest `count` units that are free behind each other, whatever blocks they are of, among
-  // those that begin with a block of an eighth of that at least. For large requests: aligned blocks
+  // those that begin with a block of an eighth of that at least, as far as a look at 256 of them
+  // tells. For large requests: aligned blocks
   // of the next power of two are hard to find between others, and each leaves a gap.
   page* take_lowest(std::size_t count, bool* clean);
 
@@ -48,10 +50,10 @@ class buddy {
   // The largest dirty block, an old one only unless `young_too`; nullptr where there is none.
   page* take_dirty(bool young_too);
 
-  // Units on the lists, those of them that are dirty as far as is known, and blocks of one order.
-  std::size_t free_units() const { return free_units_; }
-  std::size_t dirty_units() const { return dirty_units_; }
-  std::size_t blocks(unsigned order) const;
+  // Units that are free, those of them that are dirty as far as is known, and blocks of one order.
+  std::size_t free_units() const { return free_units_ + ahead_.count; }
+  std::size_t dirty_units() const { return dirty_units_ + ahead_.as.dirty; }
+  std::size_t blocks(unsigned order);
 
  private:
   static constexpr unsigned orders = max_order + 1;
@@ -65,6 +67,13 @@ class buddy {
     std::size_t dirty;  // units
   };
 
+  struct free_range {
+    std::size_t first;
+    std::size_t count;
+    state as;
+  };
+
+  void settle();
   void insert(std::size_t number, unsigned order, state s);
   state remove(page* head);
   void give_block(std::size_t number, unsigned order, state s);
@@ -75,13 +84,17 @@ class buddy {
   free_list merged(free_list a, free_list b) const;
   bool is_free_at(std::size_t number, std::size_t limit) const;
   bool is_free(std::size_t first, std::size_t count) const;
+  void take_range(std::size_t first, std::size_t count, bool* clean);
 
   frame_space* space_;
   free_list young_ = free_list::dirty_a;
   list<page> lists_[free_list_count][orders];
   u32 nonempty_[free_list_count] = {};  // a bit per order
-  std::size_t free_units_ = 0;
+  std::size_t free_units_ = 0;          // on the lists
   std::size_t dirty_units_ = 0;
+  // Free and on no list: what is ahead of the block that grew last. Its first unit is a head of the
+  // kind `cached`, so that wrong use of what was there is still seen to be of free memory.
+  free_range ahead_{};
 };
 
 }  // namespace quarry

@@ -13,12 +13,13 @@ namespace quarry {
 enum class page_kind : u8 {
   none,        // a tail, or a frame never used
   free_block,  // head of a free buddy block
-  cached,      // head of a free block on a per-CPU page list, or of one being purged
-  slab,        // head of a slab
-  run,         // head of an allocated run of pages
-  block,       // head of a page block of the program's (page/block.h)
-  vm_area,     // head of a vmalloc block (in the vmalloc area's map alone)
-  vm_map,      // head of a slot that pages of ZONE_HIGHMEM are mapped in (likewise)
+  cached,   // head of free frames on no list of the zone's: on a per-CPU page list, being purged,
+            // ahead of a block that grew, or waiting for the zone's lock
+  slab,     // head of a slab
+  run,      // head of an allocated run of pages
+  block,    // head of a page block of the program's (page/block.h)
+  vm_area,  // head of a vmalloc block (in the vmalloc area's map alone)
+  vm_map,   // head of a slot that pages of ZONE_HIGHMEM are mapped in (likewise)
 };
 
 struct alignas(cache_line) page {
@@ -26,7 +27,8 @@ struct alignas(cache_line) page {
   page_kind kind;
   u8 order;      // free_block, cached, slab, block, vm_area, vm_map: log2 of the frames
   u16 tag;       // free_block: its free list; slab: its cache; block: its flags
-  u32 count;     // run: frames; slab: objects not in the index, so in use; block: references
+  u32 count;     // run: frames; slab: objects not in the index, so in use; block: references;
+                 // free_block: dirty frames; vm_map: pages that are mapped
   u64 words[5];  // slab: the first words of the index; vm_area: bytes committed; in ZONE_HIGHMEM
                  // see page/highmem.h
 };

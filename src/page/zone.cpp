@@ -234,7 +234,7 @@ bool zone::extend(page* head, std::size_t pages, std::size_t wanted) {
   const std::size_t first = space_->number_of(head) + pages;
   take_deferred();
   if (buddy_.free_units() < wanted - pages + marks().low) return false;
-  if (!buddy_.take_range(first, wanted - pages)) return false;
+  if (!buddy_.extend(first, wanted - pages)) return false;
   publish_figures();
   return true;
 }

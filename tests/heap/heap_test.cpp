@@ -291,4 +291,22 @@ TEST_F(Heap, InsideAndFreedBlocksOfEverySizeAreNamedAtTheLatestByATrim) {
   }
 }
 
+TEST_F(Heap, AFreeBlockIsNamedAsSuchBehindAnotherThatGrows) {
+  constexpr std::size_t size = 2 * mib;
+  char* first = static_cast<char*>(allocate(size));
+  char* second = static_cast<char*>(allocate(size));
+  char* third = static_cast<char*>(allocate(size));
+  ASSERT_EQ(second, first + size);
+  ASSERT_EQ(third, second + size);
+  release(third, "free");
+  release(second, "free");
+  ASSERT_EQ(reallocate(first, size + 100 * kib), first);
+  EXPECT_TRUE(
+      dies_with_one_line([&] { release(third, "free"); }, line("free", third, "already free")));
+  ASSERT_EQ(reallocate(first, size + 200 * kib), first);
+  EXPECT_TRUE(
+      dies_with_one_line([&] { release(third, "free"); }, line("free", third, "already free")));
+  release(first, "free");
+}
+
 }  // namespace

@@ -90,7 +90,7 @@ class model {
   std::vector<unit> units_;
 };
 
-std::vector<std::size_t> blocks_of(const buddy& b) {
+std::vector<std::size_t> blocks_of(buddy& b) {
   std::vector<std::size_t> per_order;
   for (unsigned order = 0; order <= max_order; order++)
     per_order.push_back(b.blocks(order));
@@ -196,12 +196,15 @@ class comparison {
   void extend() {
     if (runs_.empty()) return;
     const run at = any_run();
-    const std::size_t end = at->first + at->second, more = 1 + random_() % 100;
-    const bool free = model_.all_free(end, more);
-    ASSERT_EQ(units_.free.take_range(end, more), free) << more << " units from " << end;
-    if (!free) return;
-    model_.set(end, more, unit::used);
-    at->second += more;
+    for (unsigned times = 1 + random_() % 5; times-- > 0;) {
+      const std::size_t end = at->first + at->second, more = 1 + random_() % 30;
+      const bool free = model_.all_free(end, more);
+      ASSERT_EQ(units_.free.extend(end, more), free) << more << " units from " << end;
+      if (!free) return;
+      model_.set(end, more, unit::used);
+      at->second += more;
+      ASSERT_EQ(units_.free.free_units(), model_.free_units());
+    }
   }
 
   void purge() {
@@ -237,7 +240,7 @@ TEST(Buddy, HasNothingUntilItIsGivenSomething) {
   bool clean;
   EXPECT_EQ(u.free.take(0, 1, &clean), nullptr);
   EXPECT_EQ(u.free.take_dirty(true), nullptr);
-  EXPECT_FALSE(u.free.take_range(0, 1));
+  EXPECT_FALSE(u.free.extend(0, 1));
   EXPECT_EQ(u.free.free_units(), 0u);
 }
 
@@ -277,7 +280,7 @@ TEST(Buddy, WhatARequestDoesNotNeedOfItsBlockStaysFree) {
   ASSERT_NE(head, nullptr);
   EXPECT_EQ(u.number_of(head) % 32, 0u);
   EXPECT_EQ(u.free.free_units(), 64u - 19u);
-  EXPECT_TRUE(u.free.take_range(u.number_of(head) + 19, 13));
+  EXPECT_TRUE(u.free.extend(u.number_of(head) + 19, 13));
 }
 
 TEST(Buddy, TakesDirtyBlocksBeforeCleanOnesAndTheYoungestOfThemFirst) {
@@ -349,16 +352,53 @@ TEST(Buddy, TheLargestDirtyBlockIsTakenFirst) {
   EXPECT_EQ(u.free.dirty_units(), 0u);
 }
 
-TEST(Buddy, ARangeIsTakenAsAWholeOrNotAtAll) {
+TEST(Buddy, ABlockGrowsByAllThatIsWantedOrNotAtAll) {
   units u(64);
   u.free.give(3, 20, false);
-  EXPECT_FALSE(u.free.take_range(3, 21));
-  EXPECT_FALSE(u.free.take_range(2, 5));
-  EXPECT_FALSE(u.free.take_range(60, 10)) << "beyond the end of the map";
+  EXPECT_FALSE(u.free.extend(3, 21));
+  EXPECT_FALSE(u.free.extend(2, 5));
+  EXPECT_FALSE(u.free.extend(60, 10)) << "beyond the end of the map";
   EXPECT_EQ(u.free.free_units(), 20u);
-  EXPECT_TRUE(u.free.take_range(3, 20));
+  EXPECT_TRUE(u.free.extend(3, 20));
   EXPECT_EQ(u.free.free_units(), 0u);
   EXPECT_EQ(u.free.dirty_units(), 0u);
+}
+
+TEST(Buddy, ABlockThatGrewAndCannotAgainLeavesWhatIsAheadOfItFree) {
+  units u(64);
+  u.free.give(16, 16, false);
+  EXPECT_TRUE(u.free.extend(16, 3));
+  EXPECT_FALSE(u.free.extend(19, 14));
+  EXPECT_EQ(u.free.free_units(), 13u);
+  EXPECT_EQ(u.free.dirty_units(), 13u);
+  EXPECT_TRUE(u.free.extend(19, 13));
+}
+
+// Each of the operations finds what another left ahead of a block.
+TEST(Buddy, WhatIsAheadOfABlockThatGrewIsFreeForAllOthers) {
+  units u(64);
+  bool clean;
+  const auto grow_into_64 = [&](std::size_t units) {
+    u.free.give(0, 64, false);
+    ASSERT_TRUE(u.free.extend(0, units));
+    ASSERT_EQ(u.free.free_units(), 64 - units);
+    ASSERT_EQ(u.free.dirty_units(), 64 - units);
+  };
+
+  grow_into_64(33);
+  EXPECT_EQ(u.number_of(u.free.take(4, 16, &clean)), 48u);
+  u.free.give(48, 16, false);
+  u.free.give(0, 33, false);
+  EXPECT_EQ(u.free.blocks(6), 1u);
+  ASSERT_TRUE(u.free.extend(0, 64));
+
+  grow_into_64(40);
+  EXPECT_EQ(u.number_of(u.free.take_lowest(24, &clean)), 40u);
+  EXPECT_FALSE(clean);
+
+  grow_into_64(33);
+  EXPECT_EQ(u.number_of(u.free.take_dirty(true)), 48u);
+  EXPECT_EQ(u.free.dirty_units(), 15u);
 }
 
 }  // namespace
