@@ -79,8 +79,20 @@ bool purge(void* address, std::size_t size) {
   return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
 }
 
-void decommit(void* address, std::size_t size) {
-  map(address, size, PROT_NONE, MAP_FIXED);
+bool decommit(void* address, std::size_t size) {
+  if (map(address, size, PROT_NONE, MAP_FIXED)) return true;
+  // At the limit of mappings, which even their replacement must not find exceeded, or of locked
+  // memory, which the reservation would count as. Neither is needed for less.
+  syscall(SYS_munlock, address, size);
+  return purge(address, size) && syscall(SYS_mprotect, address, size, PROT_NONE) == 0;
+}
+
+bool reserve_again(void* address, std::size_t size) {
+  if (map(address, size, PROT_NONE, MAP_FIXED)) return true;
+  release(address, size);
+  void* again = map(address, size, PROT_NONE, MAP_FIXED_NOREPLACE);
+  if (again && again != address) release(again, size);
+  return again == address;
 }
 
 bool lock_memory(void* address, std::size_t size) {
@@ -102,6 +114,9 @@ bool commit_huge_page(void* address) {
 }
 
 bool move_pages(void* from, void* to, std::size_t size) {
+  // What mremap() would refuse only after it has unmapped the target, which another thread could
+  // then be given, is refused here while the target is still reserved.
+  if (!commit(to, size)) return false;
   for (std::size_t done = 0; done < size;) {
     char* begin = static_cast<char*>(from) + done;
     char* target = static_cast<char*>(to) + done;

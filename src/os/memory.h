@@ -27,8 +27,13 @@ bool make_readable(void* address, std::size_t size);
 // False where the system refuses: the contents then stay (locked memory).
 bool purge(void* address, std::size_t size);
 
-// Turns committed memory back into a bare reservation.
-void decommit(void* address, std::size_t size);
+// Turns committed memory back into a bare reservation. False where the system refuses (locked
+// memory, too many mappings): the addresses are not to be reserved from again.
+bool decommit(void* address, std::size_t size);
+
+// The same for mappings of any kind, all of them. False where the system refuses: nothing is mapped
+// there then, and the addresses are whoever's comes first.
+bool reserve_again(void* address, std::size_t size);
 
 // Keeps committed memory resident (mlock(2)). False beyond RLIMIT_MEMLOCK.
 bool lock_memory(void* address, std::size_t size);

@@ -70,7 +70,6 @@ page* reserve_slot(std::size_t bytes) {
       block->order = static_cast<u8>(order);
       block->words[committed_word] = 0;
       block->count = 0;
-      in_use.blocks++;
       return block;
     }
   }
@@ -79,16 +78,24 @@ page* reserve_slot(std::size_t bytes) {
 
 void set_committed(page* block, std::size_t bytes) {
   os::lock_guard guard(vm_lock);
-  in_use.bytes += bytes - block->words[committed_word];
-  block->words[committed_word] = bytes;
+  u64& committed = block->words[committed_word];
+  if (!committed && bytes) in_use.blocks++;
+  if (committed && !bytes) in_use.blocks--;
+  in_use.bytes += bytes - committed;
+  committed = bytes;
 }
 
-void free_slot(page* block) {
+// One that is not a bare reservation any more is not used again.
+void free_slot(page* block, bool is_bare) {
   set_committed(block, 0);
   os::lock_guard guard(vm_lock);
-  in_use.blocks--;
   block->kind = page_kind::none;
-  slots.give(region.vm_units.number_of(block), std::size_t{1} << block->order, true);
+  if (is_bare) slots.give(region.vm_units.number_of(block), std::size_t{1} << block->order, true);
+}
+
+// With what is committed of its first `bytes`.
+void decommit_slot(page* block, std::size_t bytes) {
+  free_slot(block, os::decommit(region.vm_units.address_of(block), bytes));
 }
 
 // Commits the slot up to `bytes`, with some room ahead where the system allows it: a block that
@@ -107,28 +114,28 @@ bool commit_block(page* block, std::size_t bytes) {
 }
 
 // Moves `bytes` from committed memory into the fresh slot and commits it to `wanted`. Where the
-// system moves no pages they are copied, if that is wanted.
+// system moves no pages they are copied, if that is wanted. Frees the slot if it fails.
 bool fill_slot(page* block, void* from, std::size_t bytes, std::size_t wanted, bool may_copy) {
   char* to = region.vm_units.address_of(block);
   const std::size_t size = align_up(wanted, page_size);
-  if (!os::commit(to + bytes, size - bytes)) return false;
-  if (!os::move_pages(from, to, bytes)) {
-    os::decommit(to, bytes);
-    if (!may_copy || !os::commit(to, bytes)) {
-      os::decommit(to, size);
-      return false;
-    }
-    std::memcpy(to, from, bytes);
+  bool done = os::commit(to + bytes, size - bytes);
+  if (done && !os::move_pages(from, to, bytes)) {
+    done = may_copy && os::decommit(to, bytes) && os::commit(to, bytes);
+    if (done) std::memcpy(to, from, bytes);
   }
-  set_committed(block, size);
-  return true;
+  if (done) {
+    set_committed(block, size);
+  } else {
+    decommit_slot(block, size);
+  }
+  return done;
 }
 
 void* shrink_block(page* block, std::size_t bytes) {
   char* address = region.vm_units.address_of(block);
   const std::size_t size = std::max(align_up(bytes, page_size), page_size);
-  if (size <= vm_size(block) / 2) {
-    os::decommit(address + size, vm_size(block) - size);
+  const bool much_is_left = size <= vm_size(block) / 2;
+  if (much_is_left && os::decommit(address + size, vm_size(block) - size)) {
     set_committed(block, size);
   }
   return address;
@@ -144,16 +151,14 @@ void* vm_allocate(std::size_t bytes) {
   page* block = reserve_slot(bytes);
   if (!block) return nullptr;
   if (commit_block(block, bytes)) return region.vm_units.address_of(block);
-  free_slot(block);
+  free_slot(block, true);
   return nullptr;
 }
 
 void* vm_adopt(void* run, std::size_t run_bytes, std::size_t bytes) {
   page* block = reserve_slot(bytes);
-  if (!block) return nullptr;
-  if (fill_slot(block, run, run_bytes, bytes, false)) return region.vm_units.address_of(block);
-  free_slot(block);
-  return nullptr;
+  if (!block || !fill_slot(block, run, run_bytes, bytes, false)) return nullptr;
+  return region.vm_units.address_of(block);
 }
 
 page* vm_block(const void* address) {
@@ -178,17 +183,14 @@ page* vm_slot_around(const void* address) {
 
 void* vm_block_around(const void* address) {
   page* slot = vm_slot_around(address);
-  const bool is_block = slot && slot->kind == page_kind::vm_area;
-  return is_block ? region.vm_units.address_of(slot) : nullptr;
+  if (!slot || slot->kind != page_kind::vm_area) return nullptr;
+  char* begin = region.vm_units.address_of(slot);
+  const auto offset = static_cast<std::size_t>(static_cast<const char*>(address) - begin);
+  return offset < vm_size(slot) ? begin : nullptr;
 }
 
 page* vm_page_at(const void* address) {
-  page* slot = vm_slot_around(address);
-  if (!slot || slot->kind != page_kind::vm_area) return nullptr;
-  const char* begin = region.vm_units.address_of(slot);
-  if (static_cast<std::size_t>(static_cast<const char*>(address) - begin) >= vm_size(slot)) {
-    return nullptr;
-  }
+  if (!vm_block_around(address)) return nullptr;
   page* map = page_map.load(std::memory_order_acquire);
   if (!map && !(map = make_page_map())) return nullptr;
   return map +
@@ -219,18 +221,13 @@ void* vm_resize(page* block, std::size_t bytes) {
   if (bytes <= vm_size(block)) return shrink_block(block, bytes);
   if (bytes <= slot_size(block) - page_size) return commit_block(block, bytes) ? address : nullptr;
   page* larger = reserve_slot(bytes);
-  if (!larger) return nullptr;
-  if (!fill_slot(larger, address, vm_size(block), bytes, true)) {
-    free_slot(larger);
-    return nullptr;
-  }
+  if (!larger || !fill_slot(larger, address, vm_size(block), bytes, true)) return nullptr;
   vm_free(block);
   return region.vm_units.address_of(larger);
 }
 
 void vm_free(page* block) {
-  os::decommit(region.vm_units.address_of(block), vm_size(block));
-  free_slot(block);
+  decommit_slot(block, vm_size(block));
 }
 
 page* vm_reserve(std::size_t bytes) {
@@ -249,8 +246,7 @@ page* vm_mapping(const void* address) {
 }
 
 void vm_unreserve(page* slot, std::size_t bytes) {
-  if (bytes) os::decommit(region.vm_units.address_of(slot), bytes);
-  free_slot(slot);
+  free_slot(slot, os::reserve_again(region.vm_units.address_of(slot), bytes));
 }
 
 vm_figures vm_in_use() {

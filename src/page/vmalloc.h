@@ -1,7 +1,7 @@
 // vmalloc: blocks with a mapping of their own, in the vmalloc area of the region. A block lies in a
-// slot of address space at least twice its size when it is made, so that growing is mostly a matter
-// of committing more; when the slot is full its pages move to a larger one without being copied. At
-// least one page behind each block stays without access.
+// slot of address space twice its size when it is made, if there is one, so that growing is mostly
+// a matter of committing more; when the slot is full its pages move to a larger one without being
+// copied. At least one page behind each block stays without access.
 #pragma once
 
 #include "page/region.h"
@@ -48,7 +48,7 @@ page* vm_mapping(const void* address);
 // Takes it back with what is mapped in its first `bytes`.
 void vm_unreserve(page* slot, std::size_t bytes);
 
-// Blocks alive and their bytes.
+// Blocks alive, slots of mappings not among them, and their bytes.
 struct vm_figures {
   std::size_t blocks;
   std::size_t bytes;

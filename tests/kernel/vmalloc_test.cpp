@@ -215,6 +215,7 @@ TEST(Vmalloc, AWrongPointerEndsTheProcessWithALine) {
   for (void* wrong : {small, large, static_cast<void*>(&local), reinterpret_cast<void*>(16)})
     dies(wrong, "not a block of vmalloc");
   dies(block + page, "inside a block that begins at 0x[0-9a-f]+");
+  dies(block + 3 * mib + page, "already free, or not a block of vmalloc");
   vfree(block);
   dies(block, "already free, or not a block of vmalloc");
   free(small);

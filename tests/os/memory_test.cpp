@@ -109,7 +109,7 @@ TEST_F(OsMemory, LockedMemoryIsNotPurgedAndKeepsItsContents) {
 TEST_F(OsMemory, DecommittedMemoryIsABareReservationAgain) {
   ASSERT_TRUE(os::commit(memory, size));
   std::memset(memory, 7, size);
-  os::decommit(memory, size);
+  EXPECT_TRUE(os::decommit(memory, size));
   EXPECT_TRUE(read_faults());
   ASSERT_TRUE(os::commit(memory, size));
   EXPECT_TRUE(reads_as(memory, size, 0));
@@ -135,6 +135,21 @@ TEST_F(OsMemory, MovedPagesAreAtTheirNewPlaceAndLeaveZeroBehind) {
   EXPECT_TRUE(reads_as(memory, half, 0));
   memory[0] = 1;
   EXPECT_NE(memory[half], 1);
+}
+
+// mremap(2) unmaps the target before it finds that a limit does not allow the move. What is then
+// mapped there by another thread must not be taken for the target.
+TEST_F(OsMemory, TheTargetOfAMoveThatFailsIsStillReserved) {
+  constexpr std::size_t half = size / 2;
+  ASSERT_TRUE(os::commit(memory, half));
+  const auto ended = run_in_child([&] {
+    const rlimit nothing_more = {0, 0};
+    if (setrlimit(RLIMIT_DATA, &nothing_more) != 0) _exit(1);
+    if (os::move_pages(memory, memory + half, half)) _exit(2);
+    unsigned char resident[half / page_size];
+    if (mincore(memory + half, half, resident) != 0) _exit(3);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status;
 }
 
 TEST_F(OsMemory, WhatFailsSaysSoAndLeavesErrnoAlone) {
