@@ -20,11 +20,16 @@ constexpr unsigned order_of(unsigned index) {
   return index - first_list_index;
 }
 
+// In pieces, since every word on the stack counts: malloc runs on the smallest there are.
 void flush(unsigned order, void** blocks, unsigned count) {
-  page* heads[1u << percpu::max_range_order];
-  for (unsigned i = 0; i < count; i++)
-    heads[i] = region.frames.page_of(blocks[i]);
-  normal_zone.free_blocks(order, heads, count);
+  constexpr unsigned most = 32;
+  page* heads[most];
+  for (unsigned done = 0; done < count; done += most) {
+    const unsigned n = std::min(count - done, most);
+    for (unsigned i = 0; i < n; i++)
+      heads[i] = region.frames.page_of(blocks[done + i]);
+    normal_zone.free_blocks(order, heads, n);
+  }
 }
 
 // The list is full even after it grew, or has no room to grow: a batch goes back to the zone.

@@ -4,13 +4,11 @@
 
 #include <algorithm>
 
-#include "os/fatal.h"
 #include "os/options.h"
 #include "page/gfp.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
 #include "page/zones.h"
-#include "slab/dedicated.h"
 
 namespace quarry {
 
@@ -53,7 +51,8 @@ void* kmem_cache::allocate(bool* clean, gfp_t gfp) {
   const unsigned most = moved();
   if (room > most && shared_room_.load(std::memory_order_relaxed) < shared_limit())
     make_shared_array();
-  const unsigned wanted = std::min(most, room / 2 + 1);
+  // Who asks gets the new slab's object, not one that another thread has put in front of it.
+  const unsigned wanted = clean ? 1 : std::min(most, room / 2 + 1);
   void* objects[max_batch];
   const unsigned taken = take_batch(objects, wanted, gfp, clean);
   if (!taken) return nullptr;

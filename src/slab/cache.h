@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "os/lock.h"
+#include "page/page_alloc.h"
 #include "percpu/array.h"
 #include "quarry/slab.h"
 #include "slab/debug.h"
@@ -71,7 +72,7 @@ constexpr std::size_t shared_limit_for(std::size_t object_size) {
 inline constexpr unsigned shared_byte = 128;
 inline constexpr unsigned shared_single_byte = 159;
 inline constexpr unsigned first_own_byte = 160;
-inline constexpr unsigned own_bytes = percpu::index_count - 4 - first_own_byte;  // 4 are the pages'
+inline constexpr unsigned own_bytes = first_list_index - first_own_byte;  // above are the pages'
 static_assert(class_count <= shared_byte);
 
 // By how many dedicated caches came before.
@@ -287,17 +288,17 @@ class alignas(cache_line) kmem_cache {
 
   bool has_arrays_ = false;  // written by create()
 
-  // Written by create(), and what the inline paths read. inline_index_ and inline_limit_ are 0 in
-  // the fallback mode of the per-CPU layer and without arrays; the limit also where the class byte
-  // is shared. They stand late in their cache line because a load behind a store to the same place
-  // in another page waits for it, and what a program has just written is mostly the beginning of an
-  // object, which is that of a cache line.
+  // Written by create(), the first two to 0 by close(), and what the inline paths read.
+  // inline_index_ and inline_limit_ are 0 in the fallback mode of the per-CPU layer and without
+  // arrays; the limit also where the class byte is shared. They stand late in their cache line
+  // because a load behind a store to the same place in another page waits for it, and what a
+  // program has just written is mostly the beginning of an object, which is that of a cache line.
   std::size_t inline_limit_ = 0;  // bytes from the region's base
   u32 inline_index_ = 0;
   u32 class_byte_ = 0;
 
   // Written by create().
-  const char* name_ = nullptr;  // of a dedicated cache
+  const char* name_ = nullptr;  // of a dedicated cache; null again after finish()
   object_fn ctor_ = nullptr;
   object_fn dtor_ = nullptr;
   object_layout layout_{};

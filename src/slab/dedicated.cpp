@@ -11,27 +11,27 @@
 #include "os/file.h"
 #include "page/dma.h"
 #include "page/page_alloc.h"
+#include "page/reclaim.h"
 #include "page/zones.h"
 
 namespace quarry {
 
 namespace {
 
-constexpr unsigned most_caches = most_dedicated;
-static_assert(most_caches == KMEM_CACHE_MAX_COUNT);
+static_assert(most_dedicated == KMEM_CACHE_MAX_COUNT);
 
 constinit os::lock caches_lock;
 
 // The descriptors, written once each, under caches_lock; read anywhere.
-constinit std::atomic<kmem_cache*> descriptors[most_caches]{};
+constinit std::atomic<kmem_cache*> descriptors[most_dedicated]{};
 
 // One more than the highest that was ever used. Written under caches_lock, read anywhere.
 constinit std::atomic<unsigned> seen{0};
 
 // A bit per number: taken, from the beginning of its creation to the end of its destruction; and
 // alive in between. Words of 64.
-constinit u64 taken[most_caches / 64] QUARRY_GUARDED_BY(caches_lock){};
-constinit u64 alive[most_caches / 64] QUARRY_GUARDED_BY(caches_lock){};
+constinit u64 taken[most_dedicated / 64] QUARRY_GUARDED_BY(caches_lock){};
+constinit u64 alive[most_dedicated / 64] QUARRY_GUARDED_BY(caches_lock){};
 
 void set(u64* words, unsigned bit) {
   words[bit / 64] |= u64{1} << (bit % 64);
@@ -43,13 +43,13 @@ bool test(const u64* words, unsigned bit) {
   return words[bit / 64] >> (bit % 64) & 1;
 }
 
-// The lowest that is free; most_caches if none is.
+// The lowest that is free; most_dedicated if none is.
 unsigned take_number() {
   os::lock_guard guard(caches_lock);
   unsigned word = 0;
-  while (word < most_caches / 64 && taken[word] == ~u64{0})
+  while (word < most_dedicated / 64 && taken[word] == ~u64{0})
     word++;
-  if (word == most_caches / 64) return most_caches;
+  if (word == most_dedicated / 64) return most_dedicated;
   const unsigned number = word * 64 + std::countr_one(taken[word]);
   set(taken, number);
   return number;
@@ -141,7 +141,7 @@ cache_spec spec_for(const char* name, std::size_t size, std::size_t alignment, u
 
 kmem_cache* make_cache(const cache_spec& spec) {
   const unsigned number = take_number();
-  if (number == most_caches) return nullptr;
+  if (number == most_dedicated) return nullptr;
   kmem_cache* cache = descriptor_of(number);
   if (!cache) {
     give_number(number);
@@ -208,6 +208,9 @@ std::size_t destroy_cache(kmem_cache* cache) {
     print_objects_out(cache);
     return std::max<std::size_t>(cache->figures().objects_out, 1);
   }
+  // Who shrinks all caches may still have slabs in hand that were this one's.
+  acquire_reclaim();
+  release_reclaim();
   cache->finish(&slabs);
   give_number(number);
   return 0;

@@ -1,6 +1,5 @@
 // The general caches, which serve malloc.
-#include "page/page_alloc.h"
-#include "slab/dedicated.h"
+#include "slab/cache.h"
 
 namespace quarry {
 
@@ -22,8 +21,9 @@ constinit void* shared_storage[shared_total]{};
 void start_general_caches() {
   void** shared = shared_storage;
   for (unsigned c = 1; c < class_count; c++) {
-    general_caches[c].create(c, bytes_of_class(c), shared);
-    shared += general_caches[c].shared_limit();
+    const std::size_t limit = shared_limit_for(bytes_of_class(c));
+    general_caches[c].create(c, bytes_of_class(c), limit ? shared : nullptr);
+    shared += limit;
   }
 }
 

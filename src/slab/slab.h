@@ -24,7 +24,7 @@ struct slab_shape {
   u32 inverse;  // of that odd number, modulo 2^32
 };
 
-// The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 128
+// The kernel's rule: the smallest order at which at most 1/8 is left over; here with at least 256
 // objects as well, up to 32 KiB, and at least 8, up to 128 KiB, so that refilling an array seldom
 // needs a new slab. Frames without an object in use yet cost no memory.
 slab_shape shape_for(std::size_t object_size, const frame_space* space = &region.frames);

@@ -1,5 +1,7 @@
 // Threads come and go by the thousand, hand blocks to one another, and leave nothing behind.
 #include <gtest/gtest.h>
+#include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 
 #include <atomic>
@@ -115,6 +117,28 @@ TEST(Threads, ProducerAndConsumerNeverShareARole) {
   done = true;
   consumer.join();
   EXPECT_EQ(broken, 0);
+}
+
+// A heap that grows, shrinks and is trimmed, in a thread with the smallest stack that there is.
+TEST(Threads, TheSmallestStackIsLargeEnough) {
+  const auto body = [](void*) -> void* {
+    static void* blocks[40'000];
+    for (int round = 0; round < 3; ++round) {
+      std::size_t size = 100;
+      for (void*& each : blocks)
+        each = malloc(size = size * 37 % 6011 + 1);
+      for (void* each : blocks)
+        free(each);
+      malloc_trim(0);
+    }
+    return nullptr;
+  };
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN), 0);
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(&thread, &attributes, body, nullptr), 0);
+  pthread_join(thread, nullptr);
 }
 
 // Memory per idle thread: what a thread that has allocated and freed costs beyond one that never

@@ -2,8 +2,12 @@
 #include <malloc.h>
 #include <quarry/slab.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -54,6 +58,40 @@ TEST(ManyCaches, EndInAnErrorWhenThereAreNoMoreNumbers) {
   EXPECT_NE(caches.back(), nullptr);
   for (kmem_cache_t* cache : caches)
     EXPECT_EQ(kmem_cache_destroy(cache), 0);
+}
+
+// Whoever gives memory back may have slabs of a cache in hand that is destroyed meanwhile, and
+// whose descriptor becomes that of a cache of another shape.
+TEST(ManyCaches, AreDestroyedWhileMemoryIsGivenBack) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 3; t++) {
+    threads.emplace_back([&, t] {
+      std::minstd_rand random(t + 1);
+      std::vector<void*> objects;
+      while (!stop) {
+        const size_t size = std::array{64, 1500, 5000}[random() % 3];
+        kmem_cache_t* cache =
+            kmem_cache_create("brief", size, 0, random() % 2 ? SLAB_POISON : 0, nullptr, nullptr);
+        for (size_t i = 0; i < 40'000 / size; i++)
+          memset(objects.emplace_back(kmem_cache_alloc(cache, GFP_KERNEL)), 0x11, size);
+        for (void* object : objects)
+          kmem_cache_free(cache, object);
+        objects.clear();
+        ASSERT_EQ(kmem_cache_destroy(cache), 0);
+      }
+    });
+  }
+  for (int t = 0; t < 2; t++) {
+    threads.emplace_back([&] {
+      while (!stop)
+        malloc_trim(0);
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  stop = true;
+  for (std::thread& thread : threads)
+    thread.join();
 }
 
 // Numbers and descriptors are used again and again, while others work and memory is given back.

@@ -2,8 +2,12 @@
 #include <quarry/slab.h>
 #include <quarry/stats.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstring>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "slabinfo.h"
@@ -52,6 +56,49 @@ TEST(Tune, WorksForGeneralCachesToo) {
   for (void* b : blocks)
     kfree(b);
   kfree(block);
+}
+
+TEST(Tune, WorksForGeneralCachesOfEverySize) {
+  for (size_t size = 8; size <= 1 << 20; size *= 2) {
+    const std::string name = "size-" + std::to_string(size);
+    void* block = kmalloc(size, GFP_KERNEL);
+    for (unsigned shared : {1, 0, 2}) {
+      ASSERT_EQ(quarry_slab_tune(name.c_str(), 8, 4, shared), 0) << name;
+      kfree(std::exchange(block, kmalloc(size, GFP_KERNEL)));
+    }
+    kfree(block);
+  }
+}
+
+// Blocks that have pages of their own may be known to be fresh; in batches of several one is not.
+TEST(Tune, KeepsCallocsBlocksZero) {
+  constexpr size_t size = 32 << 10;
+  ASSERT_EQ(quarry_slab_tune("size-32768", 7, 7, 0), 0);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> others;
+  for (int t = 0; t < 2; t++) {
+    others.emplace_back([&] {
+      void* blocks[24];
+      while (!stop) {
+        for (void*& block : blocks)
+          memset(block = malloc(size), 0xcc, 4096);
+        for (void* block : blocks)
+          free(block);
+      }
+    });
+  }
+  std::vector<char*> zeros(100'000);
+  size_t dirty = 0;
+  for (char*& block : zeros) {
+    block = static_cast<char*>(calloc(1, size));
+    dirty += block[0] != 0 || block[4000] != 0;
+  }
+  EXPECT_EQ(dirty, 0u);
+  stop = true;
+  for (std::thread& other : others)
+    other.join();
+  for (char* block : zeros)
+    free(block);
 }
 
 TEST(Tune, RefusesWhatIsNoLimit) {
