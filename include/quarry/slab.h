@@ -48,7 +48,7 @@ typedef struct kmem_cache kmem_cache_t;
 #define SLAB_CTOR_CONSTRUCTOR 0x001ul
 #define SLAB_CTOR_ATOMIC 0x002ul
 
-/* The largest object that a cache may have, with its alignment and red zones. */
+/* The largest object that a cache may have, and the largest alignment. */
 #define KMEM_CACHE_MAX_SIZE ((size_t)32 << 20)
 
 /* The most caches that can be at a time. */
@@ -65,8 +65,8 @@ typedef struct kmem_cache kmem_cache_t;
             program alone, which free to the cache, shrink it or destroy it: so the slabs of such a
             cache do not go back by themselves.
    May wait. NULL with EINVAL for a name that is NULL, a size of 0 or above KMEM_CACHE_MAX_SIZE, an
-   alignment that is no power of two, a dtor without ctor, flags that there are not; with ENOMEM
-   when memory or numbers have ended. */
+   alignment that is no power of two or above that, a dtor without ctor, flags that there are not;
+   with ENOMEM when memory or numbers have ended. */
 kmem_cache_t* kmem_cache_create(const char* name, size_t size, size_t align, unsigned long flags,
                                 void (*ctor)(void* object, kmem_cache_t* cache,
                                              unsigned long flags),
@@ -86,8 +86,8 @@ void* kmem_cache_alloc(kmem_cache_t* cache, gfp_t gfp) QUARRY_SYMBOL(kmem_cache_
  */
 void* kmem_cache_zalloc(kmem_cache_t* cache, gfp_t gfp) QUARRY_SYMBOL(kmem_cache_zalloc);
 
-/* An object, in memory of the node if it can be had and gfp has __GFP_WAIT; -1 stands for any. NULL
-   and EINVAL for a node that there is not. */
+/* An object, in memory of the node if it can be had and gfp has __GFP_WAIT; a negative number
+   stands for any node. NULL and EINVAL for a node that there is not. */
 void* kmem_cache_alloc_node(kmem_cache_t* cache, gfp_t gfp, int node)
     QUARRY_SYMBOL(kmem_cache_alloc_node);
 
@@ -101,21 +101,22 @@ void kmem_cache_free(kmem_cache_t* cache, void* object) QUARRY_SYMBOL(kmem_cache
 /* `count` objects, all or none: returns `count`, or 0. */
 int kmem_cache_alloc_bulk(kmem_cache_t* cache, gfp_t gfp, size_t count, void** objects)
     QUARRY_SYMBOL(kmem_cache_alloc_bulk);
-/* Gives `count` objects back. As kmem_cache_free. */
+/* Gives `count` objects back, none of which is NULL. As kmem_cache_free. */
 void kmem_cache_free_bulk(kmem_cache_t* cache, size_t count, void** objects)
     QUARRY_SYMBOL(kmem_cache_free_bulk);
 
 /* Gives back the slabs of which no object is in use. 0 if none are left, else 1. May wait. */
 int kmem_cache_shrink(kmem_cache_t* cache) QUARRY_SYMBOL(kmem_cache_shrink);
 
-/* What kmem_cache_create was told. The name is the cache's own copy. From any context. */
+/* What kmem_cache_create was told. The name is the cache's own copy. From any context, a signal
+   handler included. */
 unsigned int kmem_cache_size(kmem_cache_t* cache) QUARRY_SYMBOL(kmem_cache_size);
 const char* kmem_cache_name(kmem_cache_t* cache) QUARRY_SYMBOL(kmem_cache_name);
 
 /* Memory of at least `size` bytes, aligned to 16 (to 8 for sizes up to 8), a power of two that is
    no larger than a page to itself. For a size of 0 a block of its own. Up to 1 MiB from the caches
-   size-N (with __GFP_DMA to 16 KiB, from size-N(DMA)), larger ones are blocks of pages. kfree and
-   free take each other's blocks. */
+   size-N (with __GFP_DMA to 16 KiB, from size-N(DMA)), larger ones have pages of their own, above
+   1 GiB as those of vmalloc. kfree and free take each other's blocks. */
 void* kmalloc(size_t size, gfp_t gfp) QUARRY_SYMBOL(kmalloc);
 /* The same, reading as zero. */
 void* kzalloc(size_t size, gfp_t gfp) QUARRY_SYMBOL(kzalloc);
@@ -132,15 +133,16 @@ void* kvmalloc(size_t size, gfp_t gfp) QUARRY_SYMBOL(kvmalloc);
 
 /* The block with its contents, of at least `size` bytes, at its old place or a new one. NULL as
    block: kmalloc. 0 as size: kfree, and NULL. NULL otherwise, and the block is as it was, where
-   memory has ended. With __GFP_ZERO what the block gains reads as zero. Without __GFP_WAIT a block
-   of pages stays where it is unless it was had without it, too. */
+   memory has ended. With __GFP_ZERO what the block gains reads as zero, if every call had the flag,
+   from the one on that made the block. Without __GFP_WAIT a block of pages stays where it is unless
+   it was had without it, too. */
 void* krealloc(const void* block, size_t size, gfp_t gfp) QUARRY_SYMBOL(krealloc);
 
 /* Takes a block back, or an object of a cache; NULL is none. As kmem_cache_free. */
 void kfree(const void* block) QUARRY_SYMBOL(kfree);
 void kvfree(const void* block) QUARRY_SYMBOL(kvfree);
 
-/* How many bytes of the block may be written; 0 for NULL. From any context. */
+/* How many bytes of the block may be written; 0 for NULL. */
 size_t ksize(const void* block) QUARRY_SYMBOL(ksize);
 
 #ifdef __cplusplus

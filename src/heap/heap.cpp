@@ -151,7 +151,10 @@ void* reallocate_object(void* block, unsigned size_class, std::size_t size) {
   const std::size_t old_size = cache.check(block, "realloc");
   if (size <= old_size && size > old_size / 2) return block;
   if (size <= max_small_size && compute_class(size) == size_class) return block;
-  if (size > old_size && size <= PTRDIFF_MAX && cache.shape().single) {
+  // A run is of malloc's own zone; a request of kmalloc's may have been met elsewhere.
+  const bool may_be_run =
+      cache.shape().single && zone_of(region.frames.page_of(block)) == &normal_zone;
+  if (size > old_size && size <= PTRDIFF_MAX && may_be_run) {
     return reallocate_run(block, make_run(block, &cache), size);
   }
   return move_block(block, old_size, size);

@@ -20,8 +20,29 @@ struct request {
   unsigned node;
 };
 
+// All of a block reads as zero, not just what was asked for, so that krealloc can say the same of
+// what a block gains without being moved.
 void* zero_if_asked(void* block, const request& r) {
-  return block && r.gfp & __GFP_ZERO ? std::memset(block, 0, r.size) : block;
+  if (!block || !(r.gfp & __GFP_ZERO)) return block;
+  return std::memset(block, 0, usable_size(block, "kmalloc"));
+}
+
+std::size_t whole_block(std::size_t size) {
+  return size <= max_small_size ? bytes_of_class(compute_class(size)) : align_up(size, page_size);
+}
+
+// `old_size` bytes of the block were there before it came to have `size` or more. What a block of
+// vmalloc gained is fresh from the system.
+void zero_behind(char* block, std::size_t old_size, std::size_t size) {
+  const std::size_t begin = std::min(old_size, size);
+  std::size_t end = usable_size(block, "krealloc");
+  if (region.vm_units.contains(block)) end = std::min(end, old_size);
+  if (begin < end) std::memset(block + begin, 0, end - begin);
+}
+
+void* allocate_as_malloc(const request& r) {
+  if (r.alignment != 1) return zero_if_asked(allocate_aligned(r.alignment, r.size), r);
+  return r.gfp & __GFP_ZERO ? allocate_zeroed(whole_block(r.size)) : allocate(r.size);
 }
 
 // A block of pages: free() knows it by its page.
@@ -55,17 +76,14 @@ void* take_object(unsigned size_class, const request& r) {
 void* allocate_particular(const request& r) {
   // As allocate_aligned(): an object is as aligned as its size.
   const std::size_t size = align_up(r.size, r.alignment);
+  // No zone has that in one piece, so neither node nor patience makes a difference.
+  if (size > page_size << max_order && r.gfp & __GFP_WAIT) return allocate_as_malloc(r);
   if (r.alignment > page_size || size > max_small_size) return allocate_pages(r);
   const unsigned size_class = compute_class(size);
   // Blocks of their own pages may become runs, which are node 0's.
   const bool single = general_caches[size_class].shape().single;
   if (single && r.node != kmem_cache::any_node) return allocate_pages(r);
   return zero_if_asked(take_object(size_class, r), r);
-}
-
-void* allocate_as_malloc(const request& r) {
-  if (r.alignment == 1) return r.gfp & __GFP_ZERO ? allocate_zeroed(r.size) : allocate(r.size);
-  return zero_if_asked(allocate_aligned(r.alignment, r.size), r);
 }
 
 void* try_once(const request& r) {
@@ -118,9 +136,7 @@ void* krealloc_block(void* block, std::size_t size, gfp_t gfp) {
     std::memcpy(moved, block, old_size);
     free_moved(block, may_wait);
   }
-  if (moved && (gfp & __GFP_ZERO) && size > old_size) {
-    std::memset(static_cast<char*>(moved) + old_size, 0, size - old_size);
-  }
+  if (moved && gfp & __GFP_ZERO) zero_behind(static_cast<char*>(moved), old_size, size);
   return moved;
 }
 

@@ -17,7 +17,7 @@ constexpr u64 magic = 0x6d656d706f6f6c00;  // "mempool"
 
 // The source may have elements again without anybody telling the pool, so waiters ask it so often.
 // The kernel's five seconds are long for a program; each time all that is cached is given back.
-constexpr unsigned retry_ms = 1000;
+constexpr unsigned wait_ms = 1000;
 
 // A freed element is compared with so many that lie on top of the reserve: the usual double free,
 // at a price that does not grow with the reserve.
@@ -86,7 +86,8 @@ void mempool::destroy() QUARRY_NO_ANALYSIS {
     os::lock_guard guard(pools_lock);
     pools.remove(this);
   }
-  drain(0);
+  set_minimum(0, nullptr);
+  drain();
   free_array(elements_, capacity_);
   magic_ = 0;
   give_pages(this, page_size);
@@ -101,7 +102,7 @@ void* mempool::allocate(gfp_t gfp) {
   // a heap grows only for those who may wait, and the reserve is for when it cannot grow.
   const gfp_t wanted = (gfp & ~__GFP_NOFAIL) | __GFP_NOWARN;
   if (void* element = source_.allocate(wanted | __GFP_NORETRY, source_.data)) return element;
-  if (void* element = take(0)) return element;
+  if (void* element = take()) return element;
   return gfp & __GFP_WAIT ? wait(wanted) : nullptr;
 }
 
@@ -111,10 +112,16 @@ void* mempool::pop() {
   return elements_[left];
 }
 
-// An element of the reserve, if it has more than `keep`.
-void* mempool::take(std::size_t keep) {
+// An element of the reserve, if it has one.
+void* mempool::take() {
   os::lock_guard guard(lock_);
-  return current() > keep ? pop() : nullptr;
+  return current() > 0 ? pop() : nullptr;
+}
+
+// An element that the reserve has beyond its minimum.
+void* mempool::take_surplus() {
+  os::lock_guard guard(lock_);
+  return current() > minimum() ? pop() : nullptr;
 }
 
 QUARRY_NOINLINE void* mempool::wait(gfp_t gfp) {
@@ -126,7 +133,7 @@ QUARRY_NOINLINE void* mempool::wait(gfp_t gfp) {
       return element;
     }
     if (void* element = join(&self)) return element;
-    os::futex_wait(&self.given, 0, retry_ms);
+    os::futex_wait(&self.given, 0, wait_ms);
     // Pairs with the release in keep(): the element is seen.
     if (self.given.load(std::memory_order_acquire)) return self.element;
   }
@@ -212,7 +219,7 @@ bool mempool::resize(std::size_t minimum, gfp_t gfp) {
     if (!larger) return false;
     set_minimum(minimum, larger);
   }
-  drain(minimum);
+  drain();
   fill(gfp);
   return true;
 }
@@ -237,8 +244,9 @@ bool mempool::set_minimum(std::size_t minimum, void** larger) {
   return true;
 }
 
-void mempool::drain(std::size_t keep) {
-  while (void* element = take(keep))
+// The minimum is looked at anew for each: another thread may have raised it meanwhile.
+void mempool::drain() {
+  while (void* element = take_surplus())
     source_.free(element, source_.data);
 }
 

@@ -65,9 +65,10 @@ class mempool {
 
   void fill(gfp_t gfp) QUARRY_EXCLUDES(lock_);
   bool set_minimum(std::size_t minimum, void** larger) QUARRY_EXCLUDES(lock_);
-  void drain(std::size_t keep) QUARRY_EXCLUDES(lock_);
+  void drain() QUARRY_EXCLUDES(lock_);
   bool keep(void* element) QUARRY_EXCLUDES(lock_);
-  void* take(std::size_t keep) QUARRY_EXCLUDES(lock_);
+  void* take() QUARRY_EXCLUDES(lock_);
+  void* take_surplus() QUARRY_EXCLUDES(lock_);
   void* pop() QUARRY_REQUIRES(lock_);
   void* wait(gfp_t gfp) QUARRY_EXCLUDES(lock_);
   void* join(waiter* self) QUARRY_EXCLUDES(lock_);

@@ -1,4 +1,5 @@
 // alloc_pages_node, on nodes that QUARRY_CONF=nodes:N makes: this program starts itself with it.
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -61,6 +62,10 @@ TEST(Nodes, MemoryOfEachGoesBackToTheSystem) {
     const child_result result = run_with_nodes("2", node);
     EXPECT_EQ(WEXITSTATUS(result.status), 42) << node << ": " << result.status << result.errors;
   }
+}
+
+TEST(Nodes, BlocksOfAnotherThatGrowAreStillOfThatNode) {
+  EXPECT_EQ(WEXITSTATUS(run_with_nodes("2", "--grow").status), 42);
 }
 
 TEST(Nodes, ABadNumberGetsALineAndTheDefault) {
@@ -172,6 +177,43 @@ int wait_for_memory_of(int node) {
   return 42;
 }
 
+// Large blocks that may not wait are taken where pages are committed: here on node 1.
+int grow_blocks_of_node_1() {
+  std::vector<struct page*> pages(64);
+  for (struct page*& p : pages)
+    p = alloc_pages_node(1, GFP_KERNEL, 8);
+  for (struct page* p : pages)
+    __free_pages(p, 8);
+  std::vector<void*> blocks;
+  long of_node_1 = 0;
+  while (void* block = blocks.size() < 300 ? kmalloc(200'000, GFP_ATOMIC) : nullptr) {
+    of_node_1 += is_of(1, block);
+    blocks.push_back(block);
+  }
+  if (of_node_1 == 0) return 1;
+  for (void*& block : blocks) {
+    memset(block, 1, 200'000);
+    block = realloc(block, 240'000);
+    if (!block || !std::all_of(static_cast<char*>(block), static_cast<char*>(block) + 200'000,
+                               [](char c) { return c == 1; })) {
+      return 2;
+    }
+  }
+  for (void* block : blocks)
+    free(block);
+  for (int round = 0; round < 20; round++) {
+    for (size_t i = 0; i < pages.size(); i++)
+      if (!(pages[i] = alloc_pages_node(1, GFP_KERNEL, i % 9)) || page_to_nid(pages[i]) != 1)
+        return 3;
+    for (size_t i = 0; i < pages.size(); i++)
+      __free_pages(pages[i], i % 9);
+    for (size_t size = 1000; size < 3'000'000; size += size / 3)
+      free(malloc(size));
+    malloc_trim(0);
+  }
+  return 42;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -179,6 +221,7 @@ int main(int argc, char** argv) {
   if (argc == 2 && !strcmp(argv[1], "--buddyinfo")) return quarry_buddyinfo(STDERR_FILENO), 0;
   if (argc == 2 && !strcmp(argv[1], "--free-on-0")) return wait_for_memory_of(0);
   if (argc == 2 && !strcmp(argv[1], "--free-on-1")) return wait_for_memory_of(1);
+  if (argc == 2 && !strcmp(argv[1], "--grow")) return grow_blocks_of_node_1();
   if (argc == 2 && atoi(argv[1]) > 0) return check_nodes(atoi(argv[1]));
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

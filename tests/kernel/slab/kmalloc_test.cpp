@@ -89,6 +89,29 @@ TEST_P(KmallocOf, ThatSizeGainsZeros) {
   kfree(grown);
 }
 
+// As the kernel's slabs do, with the flag in every call: also what a block gains where it is.
+TEST_P(KmallocOf, ThatSizeGainsZerosStepByStep) {
+  for (const gfp_t gfp : {GFP_KERNEL | __GFP_ZERO, GFP_ATOMIC | __GFP_ZERO}) {
+    size_t size = GetParam() + 1;
+    auto* block = static_cast<char*>(kmalloc(size, GFP_KERNEL));
+    memset(block, 0xee, ksize(block));
+    kfree(block);
+    block = static_cast<char*>(kmalloc(size, gfp));
+    for (int step = 0; block && step < 40; step++) {
+      memset(block, 0xee, size);
+      const size_t next = step % 8 == 7 ? size / 2 + 1 : size + size / 9 + 1;
+      auto* grown = static_cast<char*>(krealloc(block, next, gfp));
+      if (!grown) break;  // what has not been had before is not to be had without waiting
+      block = grown;
+      if (next > size) {
+        ASSERT_TRUE(is_zero(block + size, next - size)) << size << " to " << next;
+      }
+      size = next;
+    }
+    kfree(block);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Sizes, KmallocOf,
                          testing::Values(0, 1, 8, 32, 100, 1024, 1025, 4096, 100'000, 131'072,
                                          1 << 20, 3 << 20));
@@ -142,6 +165,16 @@ TEST(Kmalloc, WithoutRetryServesAnySize) {
     ASSERT_NE(block, nullptr) << size;
     EXPECT_EQ(block[size - 1], 1);
     kfree(block);
+  }
+}
+
+TEST(Kmalloc, WithoutRetryServesMoreThanTheLargestBlockOfPages) {
+  constexpr size_t size = size_t{2} << 30;
+  for (const gfp_t gfp : {GFP_KERNEL, GFP_KERNEL | __GFP_NORETRY, GFP_KERNEL | __GFP_NOFAIL}) {
+    char* block = static_cast<char*>(kvmalloc(size, gfp));
+    ASSERT_NE(block, nullptr) << gfp;
+    block[size - 1] = 1;
+    kvfree(block);
   }
 }
 
