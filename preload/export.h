@@ -10,3 +10,6 @@
 #define QUARRY_NEEDS(symbol)                                           \
   __attribute__((used)) static const void* const needed_by_this_file = \
       reinterpret_cast<const void*>(&symbol)
+
+// In process.cpp, for every file by which a program can begin to use the heap.
+extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks;

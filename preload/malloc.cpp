@@ -7,8 +7,8 @@
 #include "base/bits.h"
 #include "heap/heap.h"
 #include "preload/export.h"
+#include "preload/fail.h"
 
-extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks;  // process.cpp
 QUARRY_NEEDS(quarry_process_hooks);
 
 namespace {
@@ -17,15 +17,6 @@ using namespace quarry;
 
 // The largest alignment that is served: that of the largest block of pages.
 constexpr std::size_t max_alignment = gib;
-
-QUARRY_NOINLINE void* fail(int error) {
-  errno = error;
-  return nullptr;
-}
-
-QUARRY_ALWAYS_INLINE void* or_enomem(void* block) {
-  return block ? block : fail(ENOMEM);
-}
 
 QUARRY_NOINLINE void* malloc_slow(std::size_t size) {
   return or_enomem(allocate_slow(size));

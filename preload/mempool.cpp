@@ -8,7 +8,6 @@
 #include "preload/export.h"
 #include "quarry/mempool.h"
 
-extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks;  // process.cpp
 QUARRY_NEEDS(quarry_process_hooks);
 
 namespace {

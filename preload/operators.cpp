@@ -6,7 +6,7 @@
 // this object file from the archive.
 #include <new>
 
-#include "base/bits.h"
+#include "base/types.h"
 #include "heap/heap.h"
 #include "preload/export.h"
 

@@ -11,6 +11,8 @@
 #include "quarry/page.h"
 #include "quarry/vmalloc.h"
 
+QUARRY_NEEDS(quarry_process_hooks);
+
 namespace {
 
 using quarry::bytes_to_pages;

@@ -14,7 +14,7 @@
 extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* dso);
 extern "C" void* __dso_handle;
 
-extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks = 0;
+const char quarry_process_hooks = 0;
 
 namespace {
 

@@ -1,5 +1,6 @@
 // The kernel's slab interface (quarry/slab.h): checks arguments, sets errno, and leaves the rest to
-// slab/ and heap/.
+// slab/ and heap/. The definitions carry the kernel's names; the header gives them their symbols,
+// quarry_*.
 #include "quarry/slab.h"
 
 #include <errno.h>
@@ -11,29 +12,19 @@
 #include "os/fatal.h"
 #include "page/node.h"
 #include "preload/export.h"
+#include "preload/fail.h"
 #include "quarry/stats.h"
 #include "slab/dedicated.h"
 
-// The same descriptors under the public name. The definitions carry the kernel's names; the header
-// gives them their symbols, quarry_*.
-extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks;  // process.cpp
 QUARRY_NEEDS(quarry_process_hooks);
 
 namespace {
 
 using namespace quarry;
 
+// The same descriptors under the public name.
 quarry::kmem_cache* from(kmem_cache_t* cache) {
   return reinterpret_cast<quarry::kmem_cache*>(cache);
-}
-
-QUARRY_NOINLINE void* fail(int error) {
-  errno = error;
-  return nullptr;
-}
-
-QUARRY_ALWAYS_INLINE void* or_enomem(void* block) {
-  return block ? block : fail(ENOMEM);
 }
 
 QUARRY_NOINLINE void* alloc_slow(kmem_cache_t* cache, gfp_t gfp, const void* caller) {

@@ -14,6 +14,8 @@
 #include "preload/export.h"
 #include "quarry/stats.h"
 
+QUARRY_NEEDS(quarry_process_hooks);
+
 namespace {
 
 using quarry::heap_figures;

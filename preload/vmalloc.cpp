@@ -5,7 +5,6 @@
 #include "preload/export.h"
 #include "quarry/vmalloc.h"
 
-extern "C" __attribute__((visibility("hidden"))) const char quarry_process_hooks;  // process.cpp
 QUARRY_NEEDS(quarry_process_hooks);
 
 QUARRY_EXPORT void* quarry_vmalloc(std::size_t size) {
