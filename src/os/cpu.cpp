@@ -35,6 +35,8 @@ bool has_mm_cid() {
   return __rseq_size >= mm_cid_end && getauxval(AT_RSEQ_FEATURE_SIZE) >= mm_cid_end;
 }
 
+constexpr unsigned most_cpus = 8192;  // CONFIG_NR_CPUS on x86 is at most that
+
 // One more than the last number of a list of ranges such as "0-3,8-11"; 0 where there is no such
 // file.
 unsigned highest_of(const char* path) {
@@ -53,10 +55,11 @@ unsigned highest_of(const char* path) {
 }  // namespace
 
 unsigned possible_cpus() {
-  const unsigned highest = highest_of("/sys/devices/system/cpu/possible");
-  // Without sysfs: what the kernel's own affinity mask has room for.
-  constexpr unsigned kernel_default_nr_cpus = 64;
-  return highest ? highest : kernel_default_nr_cpus;
+  if (const unsigned highest = highest_of("/sys/devices/system/cpu/possible")) return highest;
+  // Without sysfs: what the kernel's own masks have room for, of which it writes this many bytes.
+  unsigned long mask[most_cpus / (8 * sizeof(unsigned long))];
+  const long bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+  return bytes > 0 ? static_cast<unsigned>(bytes) * 8 : most_cpus;
 }
 
 unsigned possible_nodes() {

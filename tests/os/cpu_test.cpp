@@ -67,6 +67,17 @@ TEST(Cpu, EveryOneThatTheProcessMayUseIsPossible) {
   EXPECT_GE(os::possible_cpus(), static_cast<unsigned>(sysconf(_SC_NPROCESSORS_CONF)));
 }
 
+TEST(Cpu, AsManyAreKnownToBePossibleWithoutSysfs) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, for chroot(2)";
+  const unsigned possible = os::possible_cpus();
+  const auto ended = preload_test::run_in_child([&] {
+    if (chroot("/proc/self/fd") != 0) _exit(1);
+    const unsigned without = os::possible_cpus();
+    _exit(without >= possible && without <= 8192 ? 0 : 2);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status;
+}
+
 TEST(Cpu, TheCurrentOneIsWhereTheThreadWasPut) {
   for (unsigned cpu : allowed_cpus()) {
     on_cpu(cpu, [cpu] { EXPECT_EQ(os::current_cpu(), cpu); });
