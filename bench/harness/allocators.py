@@ -9,8 +9,8 @@ from typing import NamedTuple
 import packages
 from failure import failure
 from harness import child
+from harness.figures import SYSTEM
 
-SYSTEM = "glibc"
 SUBJECT = "quarry"
 LIMIT = "limit"
 

@@ -26,6 +26,7 @@ def run(given):
     if len(old) == 2:
         changes.show(*old)
         return
+    results.prepare(given.output)
     measured = measure(given)
     file = results.write(measured, given.output)
     table.show(measured)
@@ -62,7 +63,8 @@ def prepare_build(given):
     if not given.build:
         build.benchmarks()
         return build.BUILD
-    if not (given.build / "bench/harness/quarry_launch").exists():
+    parts = ("CMakeCache.txt", "bench/harness/quarry_launch")
+    if not all((given.build / part).exists() for part in parts):
         raise failure(f"--build {given.build}: no benchmarks are built there")
     return given.build.resolve()
 

@@ -58,9 +58,18 @@ def commit():
     return shown.stdout.strip() or "unknown"
 
 
+def prepare(directory):
+    """Makes the directory for results, before the time is spent that they take."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise failure(f"--output {directory}: {error.strerror}") from None
+    if not os.access(directory, os.W_OK):
+        raise failure(f"--output {directory}: cannot be written to")
+
+
 def write(results, directory):
-    """Writes results to a file named by their date; returns its path."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Writes results to a file in the prepared directory, named by their date; returns its path."""
     file = directory / f"{results['date'].replace(':', '')}.json"
     file.write_text(json.dumps(results, separators=(",", ":")).replace('{"suite"', '\n{"suite"') + "\n")
     return file
@@ -70,6 +79,7 @@ def read(file):
     try:
         results = json.loads(pathlib.Path(file).read_text())
         known = results["schema"] == SCHEMA
+        _ = results["quick"], results["allocators"], results["benchmarks"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise failure(f"{file}: not the results of a run: {error}") from None
     if not known:

@@ -10,7 +10,6 @@ void aligned_pair(benchmark::State& state) {
   const std::size_t size = row::argument(state, 1);
   for (auto _ : state)
     std::free(row::written(std::aligned_alloc(alignment, size)));
-  row::report_block(state, size);
 }
 
 void aligned_batch(benchmark::State& state) {
@@ -23,7 +22,6 @@ void aligned_batch(benchmark::State& state) {
     for (void* block : blocks)
       std::free(block);
   }
-  row::report_block(state, size);
 }
 
 // The size is a multiple of the alignment, as C11 asks of aligned_alloc.

@@ -19,7 +19,6 @@ void batch(benchmark::State& state, const order& free_order) {
     for (const std::size_t i : free_order)
       std::free(blocks[i]);
   }
-  row::report_block(state, size);
 }
 
 order in_turn(const benchmark::State& state) {

@@ -108,7 +108,6 @@ void cross_cpu_free(benchmark::State& state) {
   queue.push();
   consumer.join();
   pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed);
-  row::report_block(state, size);
 }
 
 BENCHMARK(cross_cpu_free)->Arg(64)->Arg(row::kib)->Arg(16 * row::kib)->UseRealTime();

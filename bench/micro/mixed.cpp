@@ -7,14 +7,12 @@ void mixed_uniform(benchmark::State& state) {
   row::live_set set(row::argument(state), row::uniform_size, 1);
   for (auto _ : state)
     set.replace_one();
-  row::report_block(state, row::kib);
 }
 
 void mixed_pareto(benchmark::State& state) {
   row::live_set set(row::argument(state), row::pareto_size, 1);
   for (auto _ : state)
     set.replace_one();
-  row::report_block(state, 64 * row::kib);
 }
 
 BENCHMARK(mixed_uniform)->ArgName("live")->Arg(1000)->Arg(20'000)->MeasureProcessCPUTime();

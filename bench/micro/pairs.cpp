@@ -9,14 +9,12 @@ void malloc_pair(benchmark::State& state) {
   const std::size_t size = row::argument(state);
   for (auto _ : state)
     std::free(row::written(std::malloc(size)));
-  row::report_block(state, size);
 }
 
 void new_pair(benchmark::State& state) {
   const std::size_t size = row::argument(state);
   for (auto _ : state)
     ::operator delete(row::written(::operator new(size)), size);
-  row::report_block(state, size);
 }
 
 void sizes(benchmark::internal::Benchmark* pair) {

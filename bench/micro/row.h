@@ -37,9 +37,4 @@ inline std::size_t argument(const benchmark::State& state, std::size_t position 
   return static_cast<std::size_t>(state.range(position));
 }
 
-// The largest block of the row, so that a reader of the JSON output can tell small from large.
-inline void report_block(benchmark::State& state, std::size_t size) {
-  state.counters["block"] = static_cast<double>(size);
-}
-
 }  // namespace row

@@ -47,7 +47,6 @@ void thread_pair(benchmark::State& state) {
   const std::size_t size = row::argument(state);
   run_in_threads(
       state, [size](unsigned) { return [size] { std::free(row::written(std::malloc(size))); }; });
-  row::report_block(state, size);
 }
 
 void thread_mixed(benchmark::State& state) {
@@ -55,7 +54,6 @@ void thread_mixed(benchmark::State& state) {
   run_in_threads(state, [live](unsigned seed) {
     return [set = row::live_set(live, row::uniform_size, seed)]() mutable { set.replace_one(); };
   });
-  row::report_block(state, row::kib);
 }
 
 BENCHMARK(thread_pair)

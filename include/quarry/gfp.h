@@ -31,10 +31,11 @@ typedef unsigned gfp_t;
 /* DMA: addresses below 4 GiB, in memory and locked there. NORMAL: what malloc uses. HIGHMEM: pages
    of a memory file that have no address of their own; after fork see quarry_highmem_fd. What a fork
    child has of its parent's DMA blocks is a copy that is not locked; its own requests get pages
-   that the parent never had, while ZONE_DMA, 16 MiB, has some. Where the system has huge pages
+   that the parent never had, while ZONE_DMA has some: 16 MiB in all, or what RLIMIT_MEMLOCK lets be
+   locked. Where the system has huge pages
    reserved (vm.nr_hugepages), DMA blocks lie in them: then the copy takes one more, and a child
    that touches its parent's blocks when none is left gets SIGBUS. A request that its zone cannot
-   serve goes to the next: from HIGHMEM to NORMAL to DMA. */
+   serve goes to the next: from HIGHMEM to NORMAL to DMA, once somebody has asked for DMA. */
 enum zone_type { ZONE_DMA, ZONE_NORMAL, ZONE_HIGHMEM };
 
 /* The kernel's names are declared as what users write and resolve to quarry_* symbols, so that a

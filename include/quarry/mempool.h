@@ -29,7 +29,7 @@ typedef void mempool_free_t(void* element, void* pool_data);
 
 /* A pool with min_nr elements (0 or more) in reserve, allocated at once by
    alloc_fn(GFP_KERNEL, pool_data). NULL when there is no memory for all of them. May wait. A pool
-   takes a page of its own, and from about 490 elements 8 bytes for each. */
+   takes a page of its own, and from about 500 elements 8 bytes for each. */
 mempool_t* mempool_create(int min_nr, mempool_alloc_t* alloc_fn, mempool_free_t* free_fn,
                           void* pool_data) QUARRY_SYMBOL(mempool_create);
 

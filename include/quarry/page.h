@@ -44,7 +44,8 @@ struct page* alloc_pages(gfp_t gfp, unsigned order) QUARRY_SYMBOL(alloc_pages);
    machine has fewer, the others are simulated. alloc_pages serves the node of the CPU that it runs
    on.
 
-   alloc_pages_node: of that node's zones first, then of others'; -1 is the node of this CPU. NULL
+   alloc_pages_node: of that node's zones first, then of others'; a negative number is the node of
+   this CPU. NULL
    for a node that is not there. ZONE_DMA and ZONE_HIGHMEM are of node 0. */
 struct page* alloc_pages_node(int node, gfp_t gfp, unsigned order) QUARRY_SYMBOL(alloc_pages_node);
 int page_to_nid(const struct page* page) QUARRY_SYMBOL(page_to_nid);
@@ -72,8 +73,8 @@ void free_pages_exact(void* address, size_t size) QUARRY_SYMBOL(free_pages_exact
    that the block had. */
 void split_page(struct page* page, unsigned order) QUARRY_SYMBOL(split_page);
 
-/* Takes a reference away; the last frees the block. `order` is the one of the allocation. Address 0
-   is no block, and nothing is done. */
+/* Takes a reference away; the last frees the block. `order` is the one of the allocation.
+   free_pages and free_page do nothing for address 0. */
 void __free_pages(struct page* page, unsigned order) QUARRY_SYMBOL(__free_pages);
 void __free_page(struct page* page) QUARRY_SYMBOL(__free_page);
 void free_pages(unsigned long address, unsigned order) QUARRY_SYMBOL(free_pages);
@@ -92,8 +93,10 @@ unsigned page_order(const struct page* page) QUARRY_SYMBOL(page_order);
 /* The address of a page's memory; NULL for a page of ZONE_HIGHMEM that kmap has not mapped. */
 void* page_address(const struct page* page) QUARRY_SYMBOL(page_address);
 
-/* The page that an address lies in, of a page block or of what malloc has; NULL where Quarry has no
-   page there. */
+/* The page that an address lies in, of a page block or of what malloc has up to 1 GiB; NULL where
+   Quarry has no page there, and in blocks of vmalloc (see vmalloc_to_page), which malloc's are that
+   are larger or grew beyond what was free behind them. With several nodes also a page for addresses
+   that are to become memory of theirs. */
 struct page* virt_to_page(const void* address) QUARRY_SYMBOL(virt_to_page);
 
 /* Pages by number. Neighbours in a block have neighbouring numbers. A page with an address has that
@@ -112,7 +115,8 @@ void kunmap(struct page* page) QUARRY_SYMBOL(kunmap);
 /* vmap: `count` pages one behind another at a fresh address, a page as often as wanted, so that
    what is scattered becomes one piece, and a ring of pages goes on at its beginning. NULL for pages
    of another zone (a request for GFP_HIGHUSER may have got one), for none at all, and where the
-   system refuses. vunmap takes that address; the pages stay allocated, and are freed after it. */
+   system refuses. What is no page of a block in use ends the process. vunmap takes that address;
+   the pages stay allocated, and are freed after it. */
 typedef unsigned pgprot_t;
 #define VM_MAP 0x4ul   /* the only kind there is */
 #define PAGE_KERNEL 3u /* to read and write */
@@ -127,8 +131,9 @@ void vunmap(const void* address) QUARRY_SYMBOL(vunmap);
    stays Quarry's, and is not to be closed or resized. -1 for a page of another zone, and once the
    program has closed it, which a system call finds out.
 
-   After fork parent and child have the pages that were in use in common; the child gets no others
-   of this zone: its requests are served by ZONE_NORMAL. */
+   After fork parent and child have the pages that were in use in common, and each counts its own
+   references: a page that the parent frees may become another's while the child still has it. The
+   child gets no others of this zone: its requests are served by ZONE_NORMAL. */
 int quarry_highmem_fd(const struct page* page, off_t* offset);
 
 /* The zone that a page is of. (The kernel's page_zone returns a struct, of which little but this

@@ -21,8 +21,9 @@ void quarry_slabinfo(int fd);
    quarry_slabinfo. */
 void quarry_buddyinfo(int fd);
 
-/* The blocks of vmalloc, one per line, in the layout of /proc/vmallocinfo: addresses from and to,
-   with the guard page, bytes between them, pages of 4096 bytes of the block. As quarry_slabinfo. */
+/* The blocks of vmalloc and the mappings of vmap, one per line, in the layout of /proc/vmallocinfo:
+   addresses from and to, with the guard page, bytes between them, pages of 4096 bytes, which it is.
+   As quarry_slabinfo. */
 void quarry_vmallocinfo(int fd);
 
 /* Free pages, watermarks and sizes of each node and zone, in pages, in the layout of /proc/zoneinfo
@@ -30,10 +31,10 @@ void quarry_vmallocinfo(int fd);
 void quarry_zoneinfo(int fd);
 
 /* Sets a cache's tunables as writing to /proc/slabinfo does: a per-CPU array holds at most `limit`
-   objects (up to 1023; it grows to that with use), `batchcount` of them move at a time (1 to
-   `limit`), and the shared array holds `shared` batches. All caches of that name, the program's or
-   general ones ("size-64"). 0, or -1 with EINVAL (no such cache, one whose flags rule out arrays,
-   as QUARRY_CONF=checks:on does for all, or no such limits) or ENOMEM. May wait. */
+   objects (up to 1023; it grows to that with use), `batchcount` of them, 128 at most, move at a
+   time (1 to `limit`), and the shared array holds `shared` batches. All caches of that name, the
+   program's or general ones ("size-64"). 0, or -1 with EINVAL (no such cache, one whose flags rule
+   out arrays, as QUARRY_CONF=checks:on does for all, or no such limits) or ENOMEM. May wait. */
 int quarry_slab_tune(const char* name, unsigned limit, unsigned batchcount, unsigned shared);
 
 /* The options that the environment variable QUARRY_CONF takes: name, values (the default first) and

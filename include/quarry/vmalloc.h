@@ -28,9 +28,9 @@ void* vzalloc(size_t size) QUARRY_SYMBOL(vzalloc);
    nothing, whatever the size, but where the system moves no pages (Linux before 5.7). What is new
    reads as zero if every call for this block, from the first on, had __GFP_ZERO or only grew it. A
    block that shrinks to half gives its memory back. NULL, and the block as it was, when memory has
-   ended. vrealloc(NULL, size) is vmalloc(size); vrealloc(p, 0) frees the block as vfree does,
-   whatever the flags, and returns NULL. Otherwise, without __GFP_WAIT, only what needs no system
-   call is done: sizes that fit into the pages that the block has. */
+   ended. vrealloc(NULL, size) is vmalloc(size), and NULL without __GFP_WAIT; vrealloc(p, 0) frees
+   the block as vfree does, whatever the flags, and returns NULL. Without __GFP_WAIT only what needs
+   no system call is done: sizes that fit into the pages that the block has. */
 void* vrealloc(const void* block, size_t size, gfp_t gfp) QUARRY_SYMBOL(vrealloc);
 
 /* The page that an address lies in, of a block of this header or of what vmap (quarry/page.h) has

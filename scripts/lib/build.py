@@ -15,7 +15,7 @@ LIBRARY = BUILD / "libquarry.so"
 
 
 def library():
-    """The path of an up-to-date library, built if need be; prints only if that fails."""
+    """The path of an up-to-date library, built if need be."""
     if LIBRARY.exists() and not os.access(BUILD, os.W_OK):
         return LIBRARY
     packages.ensure(packages.BUILD)

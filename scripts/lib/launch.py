@@ -20,7 +20,7 @@ def run(program, arguments):
     path = find(program)
     for warning in obstacles(path):
         print(f"quarry: warning: {program} {warning}", file=sys.stderr)
-    environment = preloaded(original_environment(), build.library())
+    environment = preloaded(original_environment(), library())
 
     # Python ignores these two; a program starts with the default (signal(7), "Execution of ...").
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -33,6 +33,13 @@ def run(program, arguments):
         if error.errno == errno.ENOEXEC:  # a script without "#!", as execvp(3) treats it
             os.execve("/bin/sh", ["sh", path, *arguments], environment)
         raise failure(f"{program}: {error.strerror}", 126) from None
+
+
+def library():
+    """The library, built if need be, where LD_PRELOAD can name it."""
+    if re.search("[ :]", str(build.LIBRARY)):
+        raise failure(f"LD_PRELOAD cannot carry a path with a space or colon: {build.LIBRARY}")
+    return build.library()
 
 
 def find(program):
@@ -59,8 +66,6 @@ def preloaded(environment, library):
     Behind, because tools that watch malloc and pass the call on have to come first.
     """
     library = os.fsencode(library)
-    if re.search(rb"[ :]", library):
-        raise failure(f"LD_PRELOAD cannot carry a path with a space or colon: {os.fsdecode(library)}")
     others = [entry for entry in re.split(rb"[ :]", environment.get(b"LD_PRELOAD", b"")) if entry]
     for other in others:
         if other != library and defines_malloc(other):
@@ -92,7 +97,9 @@ def obstacles(path):
 
 
 def is_static(path):
-    """Whether a file is a 64-bit ELF program that names no interpreter (elf(5))."""
+    """Whether a file is known to be a 64-bit ELF program that names no interpreter (elf(5))."""
+    if not os.access(path, os.R_OK):
+        return False
     with open(path, "rb") as file:
         header = file.read(64)
         if len(header) < 64 or header[:6] != b"\x7fELF\x02\x01":

@@ -8,6 +8,7 @@ import glob
 import os
 import shutil
 import subprocess
+import sys
 
 from failure import failure
 
@@ -43,14 +44,14 @@ def is_there(witness):
 
 
 def ensure(wanted):
-    """Installs those of the packages that are missing; says nothing if none is."""
+    """Installs those of the packages that are missing, and says so on standard error."""
     missing = sorted(package for package, witness in wanted.items() if not is_there(witness))
     if not missing:
         return
     names = " ".join(missing)
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise failure(f"missing Debian packages; install them with: apt-get install {names}")
-    print(f"quarry: installing {names}", flush=True)
+    print(f"quarry: installing {names}", file=sys.stderr, flush=True)
     apt_get("update")
     apt_get("install", "-y", "--no-install-recommends", *missing)
 

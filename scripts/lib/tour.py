@@ -4,7 +4,7 @@ import os
 import pathlib
 import subprocess
 
-import build
+import launch
 from failure import failure
 from measure import measure
 
@@ -18,7 +18,7 @@ and reads them back. The best of {rounds} runs each:
 
 
 def tour():
-    library = build.library()
+    library = launch.library()
     command = ["/usr/bin/python3", str(WORKLOAD)]
     plain = {name: value for name, value in os.environ.items()
              if name not in ("LD_PRELOAD", "QUARRY_CONF")} | {"PYTHONMALLOC": "malloc"}

@@ -6,7 +6,7 @@
 #include "page/node.h"
 #include "page/page_alloc.h"
 #include "page/reclaim.h"
-#include "slab/dedicated.h"
+#include "slab/cache.h"
 
 namespace quarry {
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/bits.h"
 #include "os/memory.h"
 #include "page/reclaim.h"
 #include "page/vmalloc.h"

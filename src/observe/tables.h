@@ -10,7 +10,8 @@ void print_slabinfo(int fd);
 // /proc/buddyinfo: free blocks of each order, a line per zone.
 void print_buddyinfo(int fd);
 
-// /proc/vmallocinfo: a line per block of vmalloc, by address; its size with the guard page.
+// /proc/vmallocinfo: a line per block of vmalloc and mapping of vmap, by address; its size with the
+// guard page.
 void print_vmallocinfo(int fd);
 
 // /proc/zoneinfo: pages and watermarks of each zone.

@@ -8,9 +8,10 @@
 //   -> vmalloc -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap
 //   -> zone (DMA, NORMAL, HIGHMEM, NORMAL of the other nodes)
 //
-// fork: the prepare handler takes every lock in that order and then declares itself the owner of
-// them all, so that another library's handler that allocates after ours does not deadlock:
-// for that one thread taking and releasing do nothing until the fork is over, and trying fails.
+// fork: the prepare handler takes every lock in that order, but for start-up's, which is over by
+// then, and then declares itself the owner of them all, so that another library's handler that
+// allocates after ours does not deadlock: for that one thread taking and releasing do nothing until
+// the fork is over, and trying fails.
 #pragma once
 
 #include <atomic>

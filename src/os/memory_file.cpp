@@ -1,22 +1,13 @@
 #include "os/memory_file.h"
 
-#include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "os/syscall.h"
 
 namespace quarry::os {
-
-bool memory_file::identify(int fd, identity* id) {
-  struct stat s;
-  if (syscall(SYS_fstat, fd, &s) != 0) return false;
-  *id = {s.st_dev, s.st_ino};
-  return true;
-}
 
 bool memory_file::create(const char* name, std::size_t size) {
   // To grow a file beyond that limit is a signal (setrlimit(2)).
@@ -25,7 +16,8 @@ bool memory_file::create(const char* name, std::size_t size) {
   if (limit.rlim_cur < size) return false;
   const long fd = syscall(SYS_memfd_create, name, MFD_CLOEXEC);
   if (fd < 0) return false;
-  if (syscall(SYS_ftruncate, fd, size) != 0 || !identify(static_cast<int>(fd), &id_)) {
+  id_ = identity_of(static_cast<int>(fd));
+  if (syscall(SYS_ftruncate, fd, size) != 0 || id_ == file_identity{}) {
     syscall(SYS_close, fd);
     return false;
   }
@@ -35,10 +27,7 @@ bool memory_file::create(const char* name, std::size_t size) {
 
 // The number may belong to another file by now.
 int memory_file::descriptor() const {
-  identity now;
-  const bool is_same =
-      fd_ >= 0 && identify(fd_, &now) && now.device == id_.device && now.inode == id_.inode;
-  return is_same ? fd_ : -1;
+  return fd_ >= 0 && identity_of(fd_) == id_ ? fd_ : -1;
 }
 
 void* memory_file::map(void* where, std::size_t offset, std::size_t size, bool writable) const {

@@ -2,7 +2,7 @@
 // many places as wanted. Offsets and sizes are multiples of the page size.
 #pragma once
 
-#include "base/types.h"
+#include "os/file.h"
 
 namespace quarry::os {
 
@@ -23,13 +23,8 @@ class memory_file {
   bool purge(std::size_t offset, std::size_t size) const;
 
  private:
-  struct identity {
-    u64 device, inode;
-  };
-  static bool identify(int fd, identity* id);
-
-  int fd_ = -1;    // written by create()
-  identity id_{};  // likewise
+  int fd_ = -1;         // written by create()
+  file_identity id_{};  // likewise
 };
 
 }  // namespace quarry::os

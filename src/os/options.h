@@ -22,7 +22,7 @@ bool is_default(option o);
 // The number chosen, of an option whose values are a range.
 unsigned number_of(option o);
 
-// One paragraph per option: name, values, what it does.
+// One line per option: name, values, what it does.
 void print_options(int fd);
 
 }  // namespace quarry::os

@@ -2,7 +2,6 @@
 
 #include <linux/sched.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 #include "os/syscall.h"

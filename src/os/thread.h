@@ -24,7 +24,7 @@ class bare_thread {
   std::atomic<int> alive_{0};
 };
 
-// Sleeps for so long, or a little less.
+// Sleeps for so long, less only if a signal interrupts it.
 void sleep_ms(unsigned milliseconds);
 
 }  // namespace quarry::os

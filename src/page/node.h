@@ -10,7 +10,7 @@ namespace quarry {
 
 inline constexpr unsigned max_nodes = 8;
 
-// Once, after reserve_region and before the first page. There are fewer where the region is small.
+// Once, after reserve_region and before the first page. There is one where the region is too small.
 void start_nodes(unsigned count);
 
 QUARRY_HIDDEN extern unsigned nodes;  // written by start_nodes()

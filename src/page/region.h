@@ -71,8 +71,9 @@ QUARRY_HIDDEN extern region_layout region;
 QUARRY_HIDDEN extern char* frames_base;
 QUARRY_HIDDEN extern u8* class_map;
 
-// Reserves the region: the larger of 1 TiB and four times physical memory, less where RLIMIT_AS or
-// the address space says so. False where not even a small one can be had. Once.
+// Reserves the region: for the frames and for the vmalloc area each the larger of 1 TiB and four
+// times physical memory (rounded up to a power of two), less where RLIMIT_AS or the address space
+// says so. False where not even a small one can be had. Once.
 bool reserve_region(unsigned cpus, std::size_t cpu_areas_size);
 
 // Commits the map entries of units [0, units). Under the lock of the space's allocator.

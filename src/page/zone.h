@@ -87,7 +87,7 @@ class zone {
   void free_blocks(unsigned order, page* const* heads, unsigned count) QUARRY_EXCLUDES(lock_);
 
   // A block becomes free, without a system call and without waiting: where the lock cannot be had
-  // at once, whoever takes it next does it.
+  // at once, when the zone is next asked for pages, purged or counted.
   void free_briefly(page* head, unsigned order) QUARRY_EXCLUDES(lock_);
 
   // Takes the pages right behind a run of `pages` pages, until it has `wanted`. False if one of
@@ -150,7 +150,7 @@ class zone {
   std::atomic<std::size_t> dirty_{0};      // likewise
   std::atomic<bool> keeps_reserve_{false};
   // Blocks that were freed while the lock was taken, chained through their links. Anybody adds,
-  // whoever holds the lock takes all.
+  // take_deferred() takes all.
   std::atomic<page*> deferred_{nullptr};
 };
 

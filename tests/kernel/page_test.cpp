@@ -177,62 +177,80 @@ TEST(Pages, ReferencesMayBeDroppedByAnyThread) {
   EXPECT_LE(mallinfo2().uordblks, before + 64 * 1024);
 }
 
-// Against a model: contents stay, blocks do not overlap, references count.
-TEST(Pages, AgreeWithAModelOverRandomRequests) {
+// Contents stay, blocks do not overlap, references count.
+class page_model {
+ public:
+  ~page_model() {
+    for (const auto& [page, b] : blocks_)
+      for (int i = 0; i < b.references; ++i)
+        put_page(page);
+  }
+
+  void step(uint64_t mark) {
+    const unsigned what = random_() % 8;
+    if (what < 4 && blocks_.size() < 1500) return take(mark);
+    if (blocks_.empty()) return;
+    const auto at = std::next(blocks_.begin(), static_cast<long>(random_() % blocks_.size()));
+    check(at->first, at->second);
+    if (what == 4) {
+      get_page(at->first);
+      at->second.references++;
+    } else {
+      what == 5 ? put_page(at->first) : __free_pages(at->first, at->second.order);
+      if (--at->second.references == 0) blocks_.erase(at);
+    }
+  }
+
+ private:
   struct block {
     unsigned order;
     int references;
-    uint64_t mark;
+    uint64_t mark;  // in its first word and its last
   };
-  std::map<struct page*, block> blocks;
-  std::minstd_rand random(7);
-  const gfp_t kinds[] = {GFP_KERNEL,
-                         GFP_ATOMIC,
-                         GFP_NOWAIT,
-                         GFP_USER | __GFP_ZERO,
-                         GFP_ATOMIC | __GFP_ZERO,
-                         GFP_KERNEL | __GFP_NORETRY};
-  const auto ends = [](struct page* page, unsigned order) {
+
+  static auto ends(struct page* page, unsigned order) {
     auto* memory = static_cast<char*>(page_address(page));
     return std::pair(reinterpret_cast<uint64_t*>(memory),
                      reinterpret_cast<uint64_t*>(memory + (PAGE_SIZE << order) - 8));
-  };
-  for (uint64_t step = 1; step < 60'000; ++step) {
-    const unsigned what = random() % 8;
-    if (what < 4 && blocks.size() < 1500) {
-      const unsigned order = random() % 16 ? random() % 4 : random() % 9;
-      const gfp_t gfp = kinds[random() % std::size(kinds)];
-      struct page* page = alloc_pages(gfp, order);
-      if (!page) {
-        ASSERT_FALSE(gfp & __GFP_WAIT);
-        continue;
-      }
-      const auto [first, last] = ends(page, order);
-      if (gfp & __GFP_ZERO) {
-        ASSERT_TRUE(*first == 0 && *last == 0);
-      }
-      *first = *last = step;
-      ASSERT_TRUE(blocks.try_emplace(page, block{order, 1, step}).second);
-      continue;
-    }
-    if (blocks.empty()) continue;
-    const auto at = std::next(blocks.begin(), static_cast<long>(random() % blocks.size()));
-    block& b = at->second;
-    ASSERT_EQ(page_count(at->first), b.references);
-    ASSERT_EQ(page_order(at->first), b.order);
-    const auto [first, last] = ends(at->first, b.order);
-    ASSERT_TRUE(*first == b.mark && *last == b.mark) << "somebody else wrote there";
-    if (what == 4) {
-      get_page(at->first);
-      b.references++;
-    } else {
-      what == 5 ? put_page(at->first) : __free_pages(at->first, b.order);
-      if (--b.references == 0) blocks.erase(at);
-    }
   }
-  for (const auto& [page, b] : blocks)
-    for (int i = 0; i < b.references; ++i)
-      put_page(page);
+
+  void take(uint64_t mark) {
+    constexpr gfp_t kinds[] = {GFP_KERNEL,
+                               GFP_ATOMIC,
+                               GFP_NOWAIT,
+                               GFP_USER | __GFP_ZERO,
+                               GFP_ATOMIC | __GFP_ZERO,
+                               GFP_KERNEL | __GFP_NORETRY};
+    const unsigned order = random_() % 16 ? random_() % 4 : random_() % 9;
+    const gfp_t gfp = kinds[random_() % std::size(kinds)];
+    struct page* page = alloc_pages(gfp, order);
+    if (!page) {
+      ASSERT_FALSE(gfp & __GFP_WAIT);
+      return;
+    }
+    const auto [first, last] = ends(page, order);
+    if (gfp & __GFP_ZERO) {
+      ASSERT_TRUE(*first == 0 && *last == 0);
+    }
+    *first = *last = mark;
+    ASSERT_TRUE(blocks_.try_emplace(page, block{order, 1, mark}).second);
+  }
+
+  static void check(struct page* page, const block& b) {
+    ASSERT_EQ(page_count(page), b.references);
+    ASSERT_EQ(page_order(page), b.order);
+    const auto [first, last] = ends(page, b.order);
+    ASSERT_TRUE(*first == b.mark && *last == b.mark) << "somebody else wrote there";
+  }
+
+  std::map<struct page*, block> blocks_;
+  std::minstd_rand random_{7};
+};
+
+TEST(Pages, AgreeWithAModelOverRandomRequests) {
+  page_model model;
+  for (uint64_t mark = 1; mark < 60'000 && !testing::Test::HasFatalFailure(); ++mark)
+    model.step(mark);
 }
 
 TEST(Pages, OfTheParentAreTheChildsOwnCopyAfterFork) {
