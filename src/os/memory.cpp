@@ -33,6 +33,13 @@ void* map(void* where, std::size_t size, int protection, int extra_flags) {
   return result < 0 && result > -4096 ? nullptr : reinterpret_cast<void*>(result);
 }
 
+// A reservation, there or anywhere.
+void* map_nothing(void* where, std::size_t size, int extra_flags) {
+  void* memory = map(where, size, PROT_NONE, extra_flags);
+  if (memory) syscall(SYS_madvise, memory, size, MADV_DONTDUMP);
+  return memory;
+}
+
 // Whether the range is a part of one mapping, which has another one behind it. Asks to grow it in
 // place, which therefore fails: with EFAULT if more than one mapping is meant (mremap(2)).
 bool is_one_mapping(char* address, std::size_t size) {
@@ -50,17 +57,21 @@ std::size_t mapped_pages() {
 }  // namespace
 
 void* reserve(std::size_t size) {
-  return map(nullptr, size, PROT_NONE, 0);
+  return map_nothing(nullptr, size, 0);
 }
 
 void* reserve_below(uptr end, std::size_t size) {
   for (uptr hint = end - size; hint >= size; hint -= size) {
     void* wanted = reinterpret_cast<void*>(hint);
-    void* memory = map(wanted, size, PROT_NONE, MAP_FIXED_NOREPLACE);
+    void* memory = map_nothing(wanted, size, MAP_FIXED_NOREPLACE);
     if (memory == wanted) return memory;
     if (memory) release(memory, size);
   }
   return nullptr;
+}
+
+void let_be_dumped(void* address, std::size_t size) {
+  syscall(SYS_madvise, address, size, MADV_DODUMP);
 }
 
 void release(void* address, std::size_t size) {
@@ -68,7 +79,9 @@ void release(void* address, std::size_t size) {
 }
 
 bool commit(void* address, std::size_t size) {
-  return syscall(SYS_mprotect, address, size, PROT_READ | PROT_WRITE) == 0;
+  if (syscall(SYS_mprotect, address, size, PROT_READ | PROT_WRITE) != 0) return false;
+  let_be_dumped(address, size);
+  return true;
 }
 
 bool make_readable(void* address, std::size_t size) {
@@ -80,17 +93,19 @@ bool purge(void* address, std::size_t size) {
 }
 
 bool decommit(void* address, std::size_t size) {
-  if (map(address, size, PROT_NONE, MAP_FIXED)) return true;
+  if (map_nothing(address, size, MAP_FIXED)) return true;
   // At the limit of mappings, which even their replacement must not find exceeded, or of locked
   // memory, which the reservation would count as. Neither is needed for less.
   syscall(SYS_munlock, address, size);
-  return purge(address, size) && syscall(SYS_mprotect, address, size, PROT_NONE) == 0;
+  if (!purge(address, size) || syscall(SYS_mprotect, address, size, PROT_NONE) != 0) return false;
+  syscall(SYS_madvise, address, size, MADV_DONTDUMP);
+  return true;
 }
 
 bool reserve_again(void* address, std::size_t size) {
-  if (map(address, size, PROT_NONE, MAP_FIXED)) return true;
+  if (map_nothing(address, size, MAP_FIXED)) return true;
   release(address, size);
-  void* again = map(address, size, PROT_NONE, MAP_FIXED_NOREPLACE);
+  void* again = map_nothing(address, size, MAP_FIXED_NOREPLACE);
   if (again && again != address) release(again, size);
   return again == address;
 }

@@ -1,5 +1,9 @@
 // Address space and the memory behind it. All addresses and sizes are multiples of the page size;
 // nothing here sets errno.
+//
+// What is only reserved is marked as no part of core dumps (madvise(2), MADV_DONTDUMP): the
+// kernel's have no untouched memory anyway, but gdb's gcore would write all of it, terabytes of
+// zeros.
 #pragma once
 
 #include "base/types.h"
@@ -12,6 +16,9 @@ void* reserve(std::size_t size);
 
 // The same with all of it below `end`, aligned to `size`, a power of two.
 void* reserve_below(uptr end, std::size_t size);
+
+// Lets all of a reservation be dumped, which makes it like committed memory in that.
+void let_be_dumped(void* address, std::size_t size);
 
 // Gives part of a reservation back to the system entirely.
 void release(void* address, std::size_t size);

@@ -70,9 +70,18 @@ bool reserve_region(unsigned cpus, std::size_t cpu_areas_size) {
     auto* memory = static_cast<char*>(os::reserve(total));
     if (!memory) continue;
     lay_out(memory, s, cpus, cpu_areas_size);
+    region.size = total;
     return os::commit(memory, cpu_areas_size) && os::make_readable(class_map, s.class_map());
   }
   return false;
+}
+
+bool commit_part(void* address, std::size_t size) {
+  if (os::commit(address, size)) return true;
+  // At the limit of mappings that is possible only if it takes no new one: it must not differ from
+  // what is committed before it in anything but the access that it is to get.
+  os::let_be_dumped(region.cpu_areas, region.size);
+  return os::commit(address, size);
 }
 
 bool commit_map(frame_space* space, std::size_t units) {
@@ -80,13 +89,13 @@ bool commit_map(frame_space* space, std::size_t units) {
   const std::size_t mapped = std::min(align_up(units, map_step), space->total);
   const auto bytes_of = [](std::size_t n) { return align_up(n * sizeof(page), page_size); };
   const std::size_t done = bytes_of(space->mapped);
-  if (!os::commit(reinterpret_cast<char*>(space->map) + done, bytes_of(mapped) - done))
+  if (!commit_part(reinterpret_cast<char*>(space->map) + done, bytes_of(mapped) - done))
     return false;
   if (region.frames.has(space->map)) {
     const std::size_t first = region.frames.number_of(space->map);
     const std::size_t begin = align_down(first + space->mapped, page_size);
     const std::size_t end = align_up(first + mapped, page_size);
-    if (!os::commit(class_map + begin, end - begin)) return false;
+    if (!commit_part(class_map + begin, end - begin)) return false;
   }
   space->mapped = mapped;
   return true;

@@ -54,7 +54,8 @@ struct region_layout {
   // The rest is written at start-up. Of the frames' base, in bytes; a block is aligned to its size
   // up to this.
   std::size_t alignment;
-  void* cpu_areas;
+  void* cpu_areas;  // the region's begin
+  std::size_t size;
   unsigned cpus;
 };
 
@@ -75,6 +76,9 @@ QUARRY_HIDDEN extern u8* class_map;
 // times physical memory (rounded up to a power of two), less where RLIMIT_AS or the address space
 // says so. False where not even a small one can be had. Once.
 bool reserve_region(unsigned cpus, std::size_t cpu_areas_size);
+
+// Commits a part of the region.
+bool commit_part(void* address, std::size_t size);
 
 // Commits the map entries of units [0, units). Under the lock of the space's allocator.
 bool commit_map(frame_space* space, std::size_t units);

@@ -34,7 +34,7 @@ void purge_map(page* head, std::size_t pages) {
 
 bool commit_region(frame_space* space, std::size_t first, std::size_t pages) {
   char* begin = space->base + (first << page_shift);
-  if (!os::commit(begin, pages << page_shift)) return false;
+  if (!commit_part(begin, pages << page_shift)) return false;
   // A free() that sees the new bound must see the maps behind it: they were committed before, and a
   // pointer into the new frames reaches another thread only through a later release.
   const std::size_t end = offset_of(begin) + (pages << page_shift);

@@ -59,6 +59,20 @@ bool is_zero(const char* block, std::size_t size) {
   return std::all_of(block, block + size, [](char c) { return c == 0; });
 }
 
+// Not in a child, where the kernel does not merge mappings as it does here.
+TEST(AtTheLimitOfMappings, TheHeapStillGrows) {
+  std::vector<char*> blocks(200'000);
+  free(malloc(1000));
+  {
+    all_mappings all;
+    for (char*& block : blocks)
+      if ((block = static_cast<char*>(malloc(1000)))) block[0] = block[999] = 1;
+  }
+  EXPECT_EQ(std::count(blocks.begin(), blocks.end(), nullptr), 0);
+  for (char* block : blocks)
+    free(block);
+}
+
 TEST(AtTheLimitOfMappings, ABlockThatIsFreedReadsAsZeroWhenItIsTakenAgain) {
   check_in_child([] {
     char* block = static_cast<char*>(vzalloc(mib));

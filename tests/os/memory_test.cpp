@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <vector>
 
 #include "../preload/child.h"
@@ -150,6 +153,35 @@ TEST_F(OsMemory, TheTargetOfAMoveThatFailsIsStillReserved) {
     if (mincore(memory + half, half, resident) != 0) _exit(3);
   });
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status;
+}
+
+// Whether a debugger's core dump has the page: proc(5), smaps, VmFlags without "dd".
+bool is_dumped(const void* address) {
+  std::ifstream maps("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    uptr begin, end;
+    if (sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+      const auto at = reinterpret_cast<uptr>(address);
+      here = begin <= at && at < end;
+    } else if (here && line.starts_with("VmFlags:")) {
+      return line.find(" dd") == std::string::npos;
+    }
+  }
+  return false;
+}
+
+TEST_F(OsMemory, CoreDumpsHaveWhatIsCommittedAlone) {
+  EXPECT_FALSE(is_dumped(memory));
+  ASSERT_TRUE(os::commit(memory, size / 2));
+  EXPECT_TRUE(is_dumped(memory));
+  EXPECT_FALSE(is_dumped(memory + size / 2));
+  ASSERT_TRUE(os::move_pages(memory, memory + size / 2, size / 4));
+  EXPECT_TRUE(is_dumped(memory));
+  EXPECT_TRUE(is_dumped(memory + size / 2));
+  ASSERT_TRUE(os::decommit(memory, size));
+  EXPECT_FALSE(is_dumped(memory));
+  EXPECT_FALSE(is_dumped(memory + size / 2));
 }
 
 TEST_F(OsMemory, WhatFailsSaysSoAndLeavesErrnoAlone) {
