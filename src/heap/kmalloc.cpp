@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "heap/vmalloc.h"
 #include "os/thread.h"
 #include "page/block.h"
 #include "page/zones.h"
@@ -33,11 +34,14 @@ std::size_t whole_block(std::size_t size) {
 
 // `old_size` bytes of the block were there before it came to have `size` or more. What a block of
 // vmalloc gained is fresh from the system.
-void zero_behind(char* block, std::size_t old_size, std::size_t size) {
+void zero_behind(char* block, std::size_t old_size, std::size_t size, bool may_wait) {
   const std::size_t begin = std::min(old_size, size);
-  std::size_t end = usable_size(block, "krealloc");
-  if (region.vm_units.contains(block)) end = std::min(end, old_size);
-  if (begin < end) std::memset(block + begin, 0, end - begin);
+  const std::size_t end = usable_size(block, "krealloc");
+  if (region.vm_units.contains(block)) {
+    if (begin < old_size) vmalloc_clear(block + begin, block + std::min(end, old_size), may_wait);
+  } else {
+    std::memset(block + begin, 0, end - begin);
+  }
 }
 
 void* allocate_as_malloc(const request& r) {
@@ -136,7 +140,9 @@ void* krealloc_block(void* block, std::size_t size, gfp_t gfp) {
     std::memcpy(moved, block, old_size);
     free_moved(block, may_wait);
   }
-  if (moved && gfp & __GFP_ZERO) zero_behind(static_cast<char*>(moved), old_size, size);
+  if (moved && gfp & __GFP_ZERO) {
+    zero_behind(static_cast<char*>(moved), old_size, size, gfp & __GFP_WAIT);
+  }
   return moved;
 }
 

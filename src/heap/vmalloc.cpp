@@ -16,15 +16,14 @@ void* resize(page* block, std::size_t size) {
   return reclaim_everything() ? vm_resize(block, size) : nullptr;
 }
 
-// Whole pages are given back rather than written, so that what was never touched stays so.
-void clear_pages(char* begin, char* end) {
+}  // namespace
+
+void vmalloc_clear(char* begin, char* end, bool may_wait) {
   char* pages = std::min(end, begin + (-reinterpret_cast<uptr>(begin) & (page_size - 1)));
   std::memset(begin, 0, static_cast<std::size_t>(pages - begin));
   const auto rest = static_cast<std::size_t>(end - pages);
-  if (rest && !os::purge(pages, rest)) std::memset(pages, 0, rest);
+  if (rest && !(may_wait && os::purge(pages, rest))) std::memset(pages, 0, rest);
 }
-
-}  // namespace
 
 void* vmalloc_block(std::size_t size) {
   if (size == 0 || size > PTRDIFF_MAX || !start()) return nullptr;
@@ -43,12 +42,7 @@ void* vrealloc_block(void* block, std::size_t size, gfp_t gfp, const char* call)
   if (size > PTRDIFF_MAX || (size > old_size && !may_wait)) return nullptr;
   auto* resized = static_cast<char*>(may_wait ? resize(vm, size) : block);
   if (!resized || size >= old_size || !(gfp & __GFP_ZERO)) return resized;
-  const std::size_t left = vm_size(vm);
-  if (may_wait) {
-    clear_pages(resized + size, resized + left);
-  } else {
-    std::memset(resized + size, 0, left - size);
-  }
+  vmalloc_clear(resized + size, resized + vm_size(vm), may_wait);
   return resized;
 }
 

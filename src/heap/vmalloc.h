@@ -16,4 +16,8 @@ void* vmalloc_block(std::size_t size);
 // it was, when memory has ended; size 0 frees it. Dies, naming `call`, if no block begins there.
 void* vrealloc_block(void* block, std::size_t size, gfp_t gfp, const char* call);
 
+// Makes a part of a block read as zero. With `may_wait` whole pages are given back rather than
+// written, so that what was never touched stays so.
+void vmalloc_clear(char* begin, char* end, bool may_wait);
+
 }  // namespace quarry

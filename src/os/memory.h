@@ -38,8 +38,8 @@ bool purge(void* address, std::size_t size);
 // memory, too many mappings): the addresses are not to be reserved from again.
 bool decommit(void* address, std::size_t size);
 
-// The same for mappings of any kind, all of them. False where the system refuses: nothing is mapped
-// there then, and the addresses are whoever's comes first.
+// The same for a range of mappings of any kind, none of which goes on behind it. False where the
+// system refuses: nothing of them is left then, and the addresses are whoever's comes first.
 bool reserve_again(void* address, std::size_t size);
 
 // Keeps committed memory resident (mlock(2)). False beyond RLIMIT_MEMLOCK.

@@ -179,7 +179,7 @@ bool buddy::extend(std::size_t first, std::size_t count) {
   const std::size_t end = first + count;
   std::size_t next = first + ahead_.count;
   if (next < end && !is_free(next, end - next)) return false;
-  space_->page_at(first)->kind = page_kind::none;
+  space_->page_at(first)->kind = page_kind::none;  // of what was ahead; that of a block goes below
   for (; next < end; next += ahead_.count) {
     page* head = space_->page_at(next);
     ahead_.first = next;

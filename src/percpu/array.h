@@ -103,8 +103,8 @@ unsigned limit_of(unsigned index);
 // Empties the arrays of all CPUs into `release` and takes their slots back; with `idle_only` just
 // those that look untouched since the last such call. Does nothing where the system has come to
 // refuse to restart running sequences; an array whose end could not be published (it only pops)
-// stays then. `release` is called under an area's lock, with the
-// objects of one array. Any thread, the reclaim thread included.
+// stays then. `release` is called under an area's lock, with the objects of one array. Any thread,
+// the reclaim thread included.
 using release_fn = void (*)(unsigned index, void** objects, unsigned count);
 void drain(bool idle_only, release_fn release);
 

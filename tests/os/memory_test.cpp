@@ -118,6 +118,23 @@ TEST_F(OsMemory, DecommittedMemoryIsABareReservationAgain) {
   EXPECT_TRUE(reads_as(memory, size, 0));
 }
 
+// Neither may the reservation be mapped, which would count as locked, nor locked memory be purged.
+TEST_F(OsMemory, LockedMemoryIsDecommittedBeyondTheLimitToo) {
+  ASSERT_TRUE(os::commit(memory, size));
+  std::memset(memory, 7, size);
+  const auto ended = run_in_child([&] {
+    const rlimit little = {page_size, page_size};
+    if (setrlimit(RLIMIT_MEMLOCK, &little) != 0) _exit(1);
+    if (geteuid() == 0 && syscall(SYS_setresuid, 65534, 65534, 65534) != 0) _exit(2);
+    // Not libc's, which AddressSanitizer makes do nothing.
+    if (syscall(SYS_mlockall, MCL_FUTURE) != 0) _exit(3);
+    if (os::reserve(size)) _exit(4);
+    if (!os::decommit(memory, size)) _exit(5);
+    if (!os::commit(memory, size) || !reads_as(memory, size, 0)) _exit(6);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
+}
+
 TEST_F(OsMemory, ReleasedMemoryIsNoLongerMapped) {
   os::release(memory + size / 2, size / 2);
   unsigned char page;

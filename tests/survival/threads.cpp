@@ -138,6 +138,7 @@ TEST(Threads, TheSmallestStackIsLargeEnough) {
   ASSERT_EQ(pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN), 0);
   pthread_t thread;
   ASSERT_EQ(pthread_create(&thread, &attributes, body, nullptr), 0);
+  pthread_attr_destroy(&attributes);
   pthread_join(thread, nullptr);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <vector>
 
 #include "../../preload/child.h"
@@ -166,6 +167,23 @@ TEST(Kmalloc, WithoutRetryServesAnySize) {
     EXPECT_EQ(block[size - 1], 1);
     kfree(block);
   }
+}
+
+// Nor is what it has ahead of its size, which each call would write once more.
+TEST(Kmalloc, WhatALargeBlockGainsIsNotTouched) {
+  const auto resident_pages = [] {
+    size_t all = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> all >> resident;
+    return resident;
+  };
+  size_t size = size_t{5} << 28;
+  void* block = kvmalloc(size, GFP_KERNEL | __GFP_ZERO);
+  ASSERT_NE(block, nullptr);
+  const size_t before = resident_pages();
+  for (int step = 0; step < 20; step++)
+    ASSERT_NE(block = krealloc(block, size += 5000, GFP_KERNEL | __GFP_ZERO), nullptr);
+  EXPECT_LE(resident_pages(), before + 1000);
+  kvfree(block);
 }
 
 TEST(Kmalloc, WithoutRetryServesMoreThanTheLargestBlockOfPages) {
