@@ -31,8 +31,8 @@ struct rseq_location {
 bool find_rseq(rseq_location* location);
 
 // Readies and performs a restart of every running sequence of this process (membarrier(2),
-// MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, Linux >= 5.10). When restart_sequences returns true, each
-// sequence that was under way on any CPU has either committed or will start again.
+// MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, Linux >= 5.10): when restart_sequences returns true, each
+// one that was under way on any CPU has either committed or resumes at its abort handler.
 bool register_restart();
 bool restart_sequences();
 

@@ -165,7 +165,7 @@ bool replace_header(area* a, unsigned cpu, unsigned index, u64 expected, u64 des
 // Sets a header that is 0. Mostly the caller is still on the CPU that it took it on; elsewhere
 // there may be a push that has read the top and will read the end: it must not see the 0 of before
 // as the one and the new value as the other. So the end stays 0 (full) until every sequence that
-// may have read the old top has started again; for good where the system has come to refuse that.
+// may have read the old top is over; for good where the system has come to refuse that.
 void publish_header(area* a, unsigned cpu, unsigned index, header h) {
   if (replace_header(a, cpu, index, 0, pack(h))) return;
   const u16 end = h.end;

@@ -35,6 +35,9 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit);
 
 // The following may be called by any thread at any time, but not by one without libc's thread
 // pointer and rseq area (the reclaim thread), and not under an area's lock.
+//
+// A sequence that the kernel interrupts has done nothing: a pop finds the array empty then, a push
+// full, and it does not grow.
 
 unsigned pop_batch(unsigned index, void** objects, unsigned count);
 unsigned push_batch(unsigned index, void* const* objects, unsigned count);

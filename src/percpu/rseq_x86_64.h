@@ -2,10 +2,11 @@
 //
 // Each sequence names itself in the thread's rseq area (the store to rseq_cs before label 1), reads
 // which CPU it is on, and ends in one store, the commit. If the kernel preempts, migrates or
-// signals the thread between labels 1 and 2 it resumes at the abort handler, which starts again
-// from the beginning: nothing before the commit may matter, and inputs must survive (early-clobber
-// outputs). A sequence that finds nothing to do leaves without a commit: a header that is 0 may be
-// set from another CPU at any time (publish_header).
+// signals the thread between labels 1 and 2 it resumes at the abort handler, which leaves as if
+// there were nothing to do: nothing before the commit may matter. It does not start again, which
+// under a debugger that runs one instruction at a time would never end; the callers have a slow
+// path in any case. A sequence that finds nothing to do leaves without a commit: a header that is 0
+// may be set from another CPU at any time (publish_header).
 //
 // The ABI: linux/rseq.h (struct rseq_cs: version, flags, start, length, abort address, 32-byte
 // aligned); the four bytes before the abort handler are the signature that glibc registered,
@@ -15,7 +16,7 @@
 
 #include "percpu/area.h"
 
-#define QUARRY_RSEQ_BEGIN                  \
+#define QUARRY_RSEQ_BEGIN(abort)           \
   ".pushsection __rseq_cs, \"aw?\"\n"      \
   ".balign 32\n"                           \
   "9: .long 0, 0\n"                        \
@@ -24,9 +25,10 @@
   ".pushsection __rseq_failure, \"ax?\"\n" \
   ".byte 0x0f, 0xb9, 0x3d\n"               \
   ".long 0x53053053\n"                     \
-  "4: jmp 0f\n"                            \
+  "4: " abort                              \
+  "\n"                                     \
   ".popsection\n"                          \
-  "0: leaq 9b(%%rip), %[area]\n"           \
+  "leaq 9b(%%rip), %[area]\n"              \
   "movq %[area], %%fs:(%[cs])\n"           \
   "1:\n"
 
@@ -67,7 +69,7 @@ namespace quarry::percpu::sequence {
 QUARRY_ALWAYS_INLINE void* pop(uptr index) {
   uptr area, top;
   void* object;
-  asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
+  asm volatile goto(QUARRY_RSEQ_BEGIN("jmp %l[empty]") QUARRY_RSEQ_AREA
                     "movl (%[area],%[index],8), %k[top]\n"
                     "movq (%[area],%[top],8), %[object]\n"
                     "testq %[object], %[object]\n"
@@ -88,7 +90,7 @@ empty:
 // What push() and push_another() have in common; `more` may refuse as well.
 #define QUARRY_RSEQ_PUSH(more)                                                     \
   uptr area, top;                                                                  \
-  asm volatile goto(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA                             \
+  asm volatile goto(QUARRY_RSEQ_BEGIN("jmp %l[refused]") QUARRY_RSEQ_AREA          \
                     "movl (%[area],%[index],8), %k[top]\n"                         \
                     "cmpw 4(%[area],%[index],8), %w[top]\n"                        \
                     "jae %l[refused]\n" more                                       \
@@ -123,7 +125,7 @@ QUARRY_ALWAYS_INLINE bool push_another(uptr index, void* object) {
 // Takes up to `count` objects from the top, in the order in which they went in. Returns how many.
 inline unsigned pop_batch(uptr index, void** objects, unsigned count) {
   uptr area, top, taken, source, next;
-  asm volatile(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
+  asm volatile(QUARRY_RSEQ_BEGIN("xorl %k[taken], %k[taken]\njmp 2f") QUARRY_RSEQ_AREA
                "movq (%[area],%[index],8), %[source]\n"
                "xorl %k[taken], %k[taken]\n"
                "movl %k[source], %k[top]\n"
@@ -151,7 +153,7 @@ inline unsigned pop_batch(uptr index, void** objects, unsigned count) {
 // Adds up to `count` objects, the last of them ending on top. Returns how many there was room for.
 inline unsigned push_batch(uptr index, void* const* objects, unsigned count) {
   uptr area, top, added, target, next;
-  asm volatile(QUARRY_RSEQ_BEGIN QUARRY_RSEQ_AREA
+  asm volatile(QUARRY_RSEQ_BEGIN("xorl %k[added], %k[added]\njmp 2f") QUARRY_RSEQ_AREA
                "movq (%[area],%[index],8), %[target]\n"
                "movl %k[target], %k[top]\n"
                "shrq $32, %[target]\n"
@@ -176,11 +178,11 @@ inline unsigned push_batch(uptr index, void* const* objects, unsigned count) {
 }
 
 // Sets the header if the caller is on `cpu` and it still is `expected`. Nobody else can be in the
-// middle of a sequence over it then: whoever was on that CPU was preempted there, and starts again.
+// middle of a sequence over it then: whoever was on that CPU was preempted there, and gives up.
 inline bool replace_header(unsigned cpu, uptr index, u64 expected, u64 desired) {
   uptr area;
   asm volatile goto(
-      QUARRY_RSEQ_BEGIN
+      QUARRY_RSEQ_BEGIN("jmp %l[refused]")
       "cmpl %[on], %%fs:(%[cpu])\n"
       "jne %l[refused]\n" QUARRY_RSEQ_AREA
       "cmpq %[expected], (%[area],%[index],8)\n"

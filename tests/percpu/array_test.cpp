@@ -1,6 +1,8 @@
 // What the arrays do for a single thread: order, room, limits, draining, figures.
 #include "percpu/array.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -69,16 +71,25 @@ class Array : public testing::Test {
     last_index = 0;
   }
 
-  // What `body` returns when it ran over the same arrays from begin to end: the kernel may change a
-  // thread's mm_cid at any time, though it seldom does.
+  // What `body` returns when it ran over the same arrays from begin to end, and no sequence of its
+  // was interrupted: the kernel may change a thread's mm_cid or preempt it at any time, though it
+  // seldom does.
   template <class body_fn>
   static auto undisturbed(body_fn body) {
     for (;;) {
       percpu::drain(false, discard);
       const unsigned area = area_in_use();
+      const long switches = preemptions();
       const auto result = body();
-      if (area_in_use() == area) return result;
+      if (area_in_use() == area && preemptions() == switches) return result;
     }
+  }
+
+ private:
+  static long preemptions() {
+    rusage usage{};
+    EXPECT_EQ(getrusage(RUSAGE_THREAD, &usage), 0);
+    return usage.ru_nivcsw;
   }
 };
 

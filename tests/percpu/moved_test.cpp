@@ -1,7 +1,7 @@
 // Growing while the thread is moved to another CPU, between taking the header and setting it again
 // (publish_header): there preemption by itself hardly ever hits. The grower runs under ptrace(2)
 // with a watchpoint on the header, which stops it after each write, and so between its sequences;
-// single steps would make them start again for ever. At such a stop it and another thread exchange
+// single steps would interrupt every one of them. At such a stop it and another thread exchange
 // their CPUs.
 #include <errno.h>
 #include <signal.h>
@@ -371,7 +371,7 @@ TEST_F(Moved, WhoIsNotSetsTheHeaderInOneStep) {
   EXPECT_EQ(first_difference(restarts::allowed, script), "");
 }
 
-TEST_F(Moved, WhoIsSetsTheEndAfterEverySequenceHasStartedAgain) {
+TEST_F(Moved, WhoIsSetsTheEndAfterEverySequenceIsOver) {
   const auto script = [](growth& g) {
     g.step("taken");
     g.exchange_cpus();
