@@ -98,7 +98,8 @@ void* kmem_cache_alloc_node(kmem_cache_t* cache, gfp_t gfp, int node)
    objects too. */
 void kmem_cache_free(kmem_cache_t* cache, void* object) QUARRY_SYMBOL(kmem_cache_free);
 
-/* `count` objects, all or none: returns `count`, or 0. */
+/* `count` objects, all or none: returns `count`, or 0, having given back what it had as by
+   kmem_cache_free. */
 int kmem_cache_alloc_bulk(kmem_cache_t* cache, gfp_t gfp, size_t count, void** objects)
     QUARRY_SYMBOL(kmem_cache_alloc_bulk);
 /* Gives `count` objects back, none of which is NULL. As kmem_cache_free. */
@@ -135,7 +136,7 @@ void* kvmalloc(size_t size, gfp_t gfp) QUARRY_SYMBOL(kvmalloc);
    block: kmalloc. 0 as size: kfree, and NULL. NULL otherwise, and the block is as it was, where
    memory has ended. With __GFP_ZERO what the block gains reads as zero, if every call had the flag,
    from the one on that made the block. Without __GFP_WAIT a block of pages stays where it is unless
-   it was had without it, too. */
+   it was had without it, too; the old block goes back as by kfree. */
 void* krealloc(const void* block, size_t size, gfp_t gfp) QUARRY_SYMBOL(krealloc);
 
 /* Takes a block back, or an object of a cache; NULL is none. As kmem_cache_free. */

@@ -30,7 +30,8 @@ void* vzalloc(size_t size) QUARRY_SYMBOL(vzalloc);
    block that shrinks to half gives its memory back. NULL, and the block as it was, when memory has
    ended. vrealloc(NULL, size) is vmalloc(size), and NULL without __GFP_WAIT; vrealloc(p, 0) frees
    the block as vfree does, whatever the flags, and returns NULL. Without __GFP_WAIT only what needs
-   no system call is done: sizes that fit into the pages that the block has. */
+   no system call is done: sizes that fit into the pages that the block has; with __GFP_ZERO too,
+   what it shrinks by is written with zeroes, in memory or not. */
 void* vrealloc(const void* block, size_t size, gfp_t gfp) QUARRY_SYMBOL(vrealloc);
 
 /* The page that an address lies in, of a block of this header or of what vmap (quarry/page.h) has

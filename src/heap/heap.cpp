@@ -45,6 +45,14 @@ void* allocate_large(std::size_t size, bool* clean) {
   return vmalloc_block(size);
 }
 
+// A slot is as aligned as its size, which is larger than the alignment, unless its area is less.
+void* allocate_aligned_vm(std::size_t alignment, std::size_t size) {
+  void* block = vmalloc_block(size);
+  if (!block || reinterpret_cast<uptr>(block) % alignment == 0) return block;
+  vm_free(vm_block(block));
+  return nullptr;
+}
+
 void* allocate_small(unsigned size_class) {
   if (void* object = percpu::pop(size_class)) return object;
   return general_caches[size_class].allocate();
@@ -99,7 +107,8 @@ void* allocate_growing(std::size_t size) {
 
 void* move_block(void* block, std::size_t old_size, std::size_t size) {
   void* moved = size > old_size ? allocate_growing(size) : allocate(size);
-  if (!moved) return nullptr;
+  // Where memory has ended a block that shrinks stays, since it fits.
+  if (!moved) return size <= old_size ? block : nullptr;
   std::memcpy(moved, block, std::min(old_size, size));
   release(block, "realloc");
   return moved;
@@ -198,7 +207,8 @@ void* allocate_zeroed(std::size_t size) {
 void* allocate_aligned_slow(std::size_t alignment, std::size_t size) {
   if (size > PTRDIFF_MAX) return nullptr;
   if (alignment <= page_size) return allocate(alignment);
-  if (!start() || alignment > max_run_size || size > max_run_size) return nullptr;
+  if (!start() || alignment > max_run_size) return nullptr;
+  if (size > max_run_size) return allocate_aligned_vm(alignment, size);
   bool clean;
   return allocate_run(size ? size : 1, alignment, &clean);
 }

@@ -159,6 +159,7 @@ unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, res
 
 page* zone::allocate_briefly(unsigned order, bool* clean, reserve depth, std::size_t protect) {
   const std::size_t pages = std::size_t{1} << order;
+  if (order > max_order || pages << page_shift > region.alignment) return nullptr;
   if (!lock_.acquire_briefly()) return nullptr;
   take_deferred();
   page* head = nullptr;

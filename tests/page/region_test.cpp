@@ -124,6 +124,24 @@ TEST_F(Region, UnderALimitItLeavesTheProgramRoomAndUsesMostOfTheRest) {
   }
 }
 
+// Buddies merge beyond the alignment that a small region has; what they become is no block.
+TEST_F(Region, UnderALimitNoBlockIsLargerThanItIsAligned) {
+  const auto ended = reserve_within(1 * gib, [](bool reserved) {
+    if (!reserved) _exit(1);
+    zone z(&region.frames, &region_backing, zone_kind::normal);
+    const std::size_t pages = region.alignment >> page_shift;
+    const unsigned order = order_of_pages(pages);
+    bool clean;
+    page* head = z.allocate(2 * pages, 1, &clean);
+    if (!head) _exit(2);
+    z.free(head, 2 * pages, clean);
+    if (z.allocate(2 * pages, 2 * pages, &clean)) _exit(3);
+    if (z.allocate_briefly(order + 1, &clean, reserve::use)) _exit(4);
+    if (!z.allocate_briefly(order, &clean, reserve::use)) _exit(5);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
+}
+
 TEST_F(Region, IsRefusedWhereThereIsNoRoomForASmallOne) {
   const auto ended = reserve_within(2 * mib, [](bool reserved) { _exit(reserved ? 1 : 0); });
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;

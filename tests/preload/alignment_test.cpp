@@ -89,6 +89,18 @@ TEST_P(AlignedCall, AlignsSmallBlocksUpToAGibibyte) {
   }
 }
 
+TEST_P(AlignedCall, AlignsBlocksAboveAGibibyte) {
+  const size_t size = (size_t{1} << 30) + 8192;
+  for (size_t alignment = 64; alignment <= size_t{1} << 30; alignment *= 4) {
+    char* block = static_cast<char*>(GetParam().allocate(alignment, size));
+    ASSERT_NE(block, nullptr) << alignment;
+    EXPECT_TRUE(is_aligned(block, alignment)) << static_cast<void*>(block) << " " << alignment;
+    EXPECT_GE(malloc_usable_size(block), size);
+    block[0] = block[size - 1] = 1;
+    free(block);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Calls, AlignedCall, testing::ValuesIn(aligned_calls),
                          [](const auto& info) { return std::string(info.param.name); });
 

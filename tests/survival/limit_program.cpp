@@ -74,6 +74,25 @@ class hoard {
     return given;
   }
 
+  // Every block to a quarter, which needs no memory; whether all were to be had.
+  bool shrink_all() {
+    for (link** at = &first_; *at != nullptr; at = &(*at)->next) {
+      const std::size_t before = (*at)->size;
+      const std::size_t wanted = sizeof(link) + (before - sizeof(link)) / 4;
+      auto* l = static_cast<link*>(realloc(*at, wanted));
+      if (l == nullptr) {
+        return false;
+      }
+      *at = l;
+      l->size = wanted;
+      block kept = content_of(l);
+      kept.seed = before * 31;
+      all_whole_ &= survival::whole(kept);
+      survival::fill(content_of(l));
+    }
+    return true;
+  }
+
   bool all_whole() const { return all_whole_; }
   bool end_was_enomem() const { return end_was_enomem_; }
 
@@ -140,6 +159,7 @@ int exhaust(std::size_t size) {
   wrong += expect(again >= half / 2, "what was freed can be had again");
   held.give_back_one_in(3);
   wrong += expect(held.take_until_the_end() > 0, "and again");
+  wrong += expect(held.shrink_all(), "what shrinks can be had without memory");
   held.give_back_one_in(1);
   wrong += expect(held.all_whole(), "every block stayed whole");
   wrong += expect(held.end_was_enomem(), "errno was ENOMEM whenever memory ended");
