@@ -23,8 +23,10 @@ namespace {
 constinit int statistics_fd = -1;
 constinit quarry::os::file_identity statistics_file{};
 
-// Early among the constructors, so that handlers registered later run before ours in the parent
-// (POSIX pthread_atfork: prepare handlers in reverse order) while the locks are still open.
+// Before all other constructors (-z initfirst; in a program that the archive is linked into, first
+// among its own), so that handlers registered later run before ours in the parent (POSIX
+// pthread_atfork: prepare handlers in reverse order): one that waits for a lock of its library's
+// must find ours open, since the thread that has it may be about to allocate.
 __attribute__((constructor(101))) void start_process() {
   if (!quarry::start()) return;
   __register_atfork(quarry::prepare_fork, quarry::after_fork_in_parent, quarry::after_fork_in_child,

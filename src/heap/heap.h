@@ -102,7 +102,8 @@ bool trim(std::size_t keep);
 // be had: every allocation then fails.
 bool start();
 
-// Around fork(2), in that order: all locks are held between the first and one of the others.
+// Around fork(2), in that order: between the first and one of the others all locks are held, or
+// nobody else is there to take one.
 void prepare_fork();
 void after_fork_in_parent();
 void after_fork_in_child();

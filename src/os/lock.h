@@ -4,14 +4,14 @@
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
 //   start-up -> pool list -> pool (nothing is taken under it)
-//   start-up -> reclaim -> cache numbers -> per-CPU area (by CPU number) -> cache (by index)
+//   start-up -> helper's work -> reclaim -> cache numbers -> per-CPU area (by CPU number) -> cache (by index)
 //   -> vmalloc -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap
 //   -> zone (DMA, NORMAL, HIGHMEM, NORMAL of the other nodes)
 //
 // fork: the prepare handler takes every lock in that order, but for start-up's, which is over by
 // then, and then declares itself the owner of them all, so that another library's handler that
 // allocates after ours does not deadlock: for that one thread taking and releasing do nothing until
-// the fork is over, and trying fails.
+// the fork is over, and trying fails. See heap/fork.cpp for a process of a single thread.
 #pragma once
 
 #include <atomic>
@@ -70,20 +70,23 @@ class QUARRY_CAPABILITY("lock") lock {
     state_.store(unlocked, std::memory_order_release);
   }
 
-  // Unlocks whoever held it: for a fork child, where the owner does not exist.
-  void reset() { state_.store(unlocked, std::memory_order_relaxed); }
+  // Unlocks whoever held it: for a fork child, where the owner does not exist. Another library's
+  // handler may have made a thread there that waits.
+  void reset() {
+    if (state_.exchange(unlocked, std::memory_order_release) == contended) wake();
+  }
 
   // The calling thread holds every lock from here to the end of the fork. Called by the fork
   // handlers alone, with all locks taken.
   static void begin_fork() { fork_owner_.store(this_thread(), std::memory_order_relaxed); }
   static void end_fork() { fork_owner_.store(0, std::memory_order_relaxed); }
+  static bool is_fork_owner() {
+    return fork_owner_.load(std::memory_order_relaxed) == this_thread();
+  }
 
  private:
   enum : u32 { unlocked, locked, contended, held_briefly };
 
-  static bool is_fork_owner() {
-    return fork_owner_.load(std::memory_order_relaxed) == this_thread();
-  }
   void acquire_contended() QUARRY_NO_ANALYSIS;
   void wake();
 

@@ -6,6 +6,8 @@
 
 #include "os/syscall.h"
 
+extern "C" char __libc_single_threaded __attribute__((weak));  // sys/single_threaded.h
+
 namespace quarry::os {
 
 namespace {
@@ -65,6 +67,10 @@ bool bare_thread::start(void (*run)()) {
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof(before));
   if (id < 0) alive_.store(0, std::memory_order_release);
   return id >= 0;
+}
+
+bool is_single_threaded() {
+  return &__libc_single_threaded && __libc_single_threaded;
 }
 
 void sleep_ms(unsigned milliseconds) {

@@ -24,6 +24,10 @@ class bare_thread {
   std::atomic<int> alive_{0};
 };
 
+// Whether the process has no other thread, but for bare ones; false where libc does not say
+// (glibc < 2.32).
+bool is_single_threaded();
+
 // Sleeps for so long, less only if a signal interrupts it.
 void sleep_ms(unsigned milliseconds);
 

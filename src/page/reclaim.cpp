@@ -1,5 +1,6 @@
 // Locks: reclaim_lock, taken before any other, is held while memory goes back: one thread does it
-// at a time, and a fork finds no block half way.
+// at a time, and a fork finds no block half way. helper_lock, taken before that one, is held by the
+// helper while it works, and by nobody else but a thread that forks without taking locks.
 #include "page/reclaim.h"
 
 #include "os/lock.h"
@@ -17,6 +18,9 @@ constexpr unsigned period_ms = 100;
 
 // Periods without anything to do after which the helper ends.
 constexpr unsigned idle_periods = 3;
+
+// How long a fork waits for the helper, see stop_helper().
+constexpr unsigned patience_ms = 10'000;
 
 // Caches in use are shrunk too, every so many periods: after a burst each of their few objects
 // may be the last of its slab.
@@ -37,6 +41,8 @@ constinit os::lock reclaim_lock;
 constinit shrink_fn shrink = nullptr;     // written at start-up
 constinit bool may_start_helper = false;  // written at start-up
 constinit os::bare_thread helper;
+constinit os::lock helper_lock;
+constinit bool is_helper_stopped = false;  // written where the program has one thread
 
 // What was committed when the caches were last shrunk for it. Written under reclaim_lock.
 constinit std::atomic<std::size_t> committed_then{least_grown};
@@ -65,6 +71,7 @@ std::size_t used_pages() {
 
 // One period's work. Returns the pages that went back to the system.
 std::size_t reclaim_period(unsigned period) {
+  os::lock_guard work(helper_lock);
   os::lock_guard guard(reclaim_lock);
   shrink(period % busy_shrink_periods != 0);
   std::size_t purged = 0;
@@ -78,8 +85,8 @@ std::size_t reclaim_period(unsigned period) {
 void run_helper() {
   unsigned idle = 0;
   for (unsigned period = 1; idle < idle_periods; period++) {
-    os::sleep_ms(period_ms);
     const std::size_t before = used_pages();
+    os::sleep_ms(period_ms);
     const std::size_t purged = reclaim_period(period);
     const bool busy = purged != 0 || used_pages() < before;
     idle = busy ? 0 : idle + 1;
@@ -94,7 +101,8 @@ void start_reclaim(shrink_fn shrink_caches, bool background) {
 }
 
 void reclaim_if_much_is_free() {
-  if (!may_start_helper) return;
+  // Another library's fork handler may free before ours has forgotten the parent's helper.
+  if (!may_start_helper || is_helper_stopped || os::lock::is_fork_owner()) return;
   if (is_much_free_anywhere()) helper.start(run_helper);
 }
 
@@ -124,7 +132,23 @@ void release_reclaim() QUARRY_NO_ANALYSIS {
 }
 void release_reclaim_in_child() {
   reclaim_lock.reset();
+  forget_helper_in_child();
+}
+
+void stop_helper() QUARRY_NO_ANALYSIS {
+  for (unsigned waited = 0; waited < patience_ms && !is_helper_stopped; waited++) {
+    if (waited) os::sleep_ms(1);
+    is_helper_stopped = helper_lock.try_acquire();
+  }
+}
+void let_helper_go_on() QUARRY_NO_ANALYSIS {
+  if (is_helper_stopped) helper_lock.release();
+  is_helper_stopped = false;
+}
+void forget_helper_in_child() {
+  helper_lock.reset();
   helper.forget();
+  is_helper_stopped = false;
 }
 
 }  // namespace quarry

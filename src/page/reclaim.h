@@ -42,4 +42,11 @@ void acquire_reclaim();
 void release_reclaim();
 void release_reclaim_in_child();
 
+// Likewise, where no lock is taken: the helper is at rest from the first to one of the others, but
+// where it does not come to it within seconds, since the caller is in a signal handler that
+// interrupted a thread which has what the helper waits for.
+void stop_helper();
+void let_helper_go_on();
+void forget_helper_in_child();
+
 }  // namespace quarry

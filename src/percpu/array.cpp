@@ -50,6 +50,13 @@ constinit std::atomic<unsigned> cpus_seen{0};
 // How many areas the fork under way has locked. Written by acquire_all, read by its thread.
 constinit unsigned cpus_locked = 0;
 
+// The areas to be drained; of those that came up since it locked them the thread that forks has
+// no lock.
+unsigned cpus_to_drain() {
+  const unsigned seen = cpus_seen.load(std::memory_order_relaxed);
+  return os::lock::is_fork_owner() ? std::min(seen, cpus_locked) : seen;
+}
+
 // The first range of an array: 7 objects, fewer where they are large.
 unsigned first_range_order(const description& d) {
   const unsigned wanted = d.bytes <= 1 * kib ? 3 : d.bytes <= 8 * kib ? 2 : 1;
@@ -339,7 +346,7 @@ unsigned grow(unsigned index, miss side) {
 void drain(bool idle_only, release_fn release) {
   // Where the system has come to refuse (a seccomp filter) arrays stay as they are.
   if (use_sequences && !os::restart_sequences()) return;
-  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
+  const unsigned cpus = cpus_to_drain();
   for (unsigned cpu = 0; cpu < cpus; cpu++)
     drain_area(area_of(cpu), idle_only, release);
 }
@@ -356,7 +363,7 @@ bool note_miss(unsigned index, miss side) {
 }
 
 void drain_index(unsigned index, release_fn release) {
-  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
+  const unsigned cpus = cpus_to_drain();
   // Also where the header is 0: another drain may have the array's objects in its hands, under the
   // area's lock.
   for (unsigned cpu = 0; cpu < cpus; cpu++) {

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "busy_threads.h"
+#include "locking_library.h"
 #include "process.h"
 #include "program.h"
 
@@ -140,6 +141,29 @@ TEST(Fork, ChildAllocatesOnEveryCpu) {
     }));
   });
   EXPECT_EQ(ending(parent), "exit 0");
+}
+
+// The library's handlers wait for its lock, whose holder may be about to allocate.
+TEST(Fork, WhileAThreadAllocatesUnderALockThatALibraryHoldsAcrossForks) {
+  const pid_t child = start_child([] {
+    std::atomic<bool> is_over{false}, good{true};
+    std::thread user([&] {
+      while (!is_over)
+        if (!use_library()) good = false;
+    });
+    for (int i = 0; i < 100; ++i) {
+      if (!ended_well(start_child(use_library))) good = false;
+    }
+    is_over = true;
+    user.join();
+    return good.load();
+  });
+  EXPECT_EQ(ending(child), "exit 0");
+}
+
+TEST(Fork, InASignalHandlerOfASingleThread) {
+  const outcome result = run_program("handler_fork_program", {});
+  EXPECT_EQ(result.ending, "exit 0");
 }
 
 // Parent and child write to their own copy; neither may see what the other did.
