@@ -14,6 +14,9 @@
 #include <thread>
 #include <vector>
 
+#include "../preload/child.h"
+#include "../survival/proc.h"
+
 namespace {
 
 bool is_zero(const void* memory, size_t bytes) {
@@ -128,6 +131,21 @@ TEST(Pages, ExactBlocksTakeNoMoreThanTheirPages) {
   }
   EXPECT_EQ(alloc_pages_exact(0, GFP_KERNEL), nullptr);
   EXPECT_EQ(alloc_pages_exact(SIZE_MAX, GFP_KERNEL), nullptr);
+}
+
+// One by one, and by themselves: the alarm of the child ends what would never come.
+TEST(Pages, OfAnIdleProgramGoBackToTheSystem) {
+  const auto result = preload_test::run_in_child([] {
+    static struct page* pages[1 << 14];
+    const size_t before = survival::resident_bytes();
+    for (struct page*& p : pages)
+      memset(page_address(p = alloc_page(GFP_KERNEL)), 1, PAGE_SIZE);
+    for (struct page* p : pages)
+      put_page(p);
+    while (survival::resident_bytes() > before + std::size(pages) / 4 * PAGE_SIZE)
+      survival::sleep_milliseconds(10);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
 }
 
 TEST(Pages, FreeTakesAPageBlockAndReallocMovesIt) {

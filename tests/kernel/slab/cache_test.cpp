@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../../preload/child.h"
+#include "../../survival/proc.h"
 #include "slabinfo.h"
 
 using namespace kernel_test;
@@ -145,6 +146,7 @@ TEST(Cache, ThatCannotBeIsRefused) {
   EXPECT_TRUE(refused("large", KMEM_CACHE_MAX_SIZE + 1, 0, 0));
   EXPECT_TRUE(refused("larger", SIZE_MAX, 0, 0));
   EXPECT_TRUE(refused("odd", 8, 24, 0));
+  EXPECT_TRUE(refused("far", 8, 2 * KMEM_CACHE_MAX_SIZE, 0));
   EXPECT_TRUE(refused("flags", 8, 0, 1));
   errno = 0;
   EXPECT_EQ(kmem_cache_create("dtor", 8, 0, 0, nullptr, [](void*, kmem_cache_t*, unsigned long) {}),
@@ -166,6 +168,23 @@ TEST(Cache, ZeroedObjectsAreZeroAfterUse) {
     memset(object, 0xff, sizeof zeros);
     kmem_cache_free(cache, object);
   }
+}
+
+// By themselves: the alarm of the child ends what would never come.
+TEST(Cache, TheMemoryOfAnIdleProgramsFreeObjectsGoesBackToTheSystem) {
+  kmem_cache_t* cache = kmem_cache_create("idle", 1000, 0, 0, nullptr, nullptr);
+  const cache_guard guard{cache};
+  const auto result = run_in_child([=] {
+    static void* objects[1 << 16];
+    const size_t before = survival::resident_bytes();
+    for (void*& object : objects)
+      memset(object = kmem_cache_alloc(cache, GFP_KERNEL), 1, 1000);
+    for (void* object : objects)
+      kmem_cache_free(cache, object);
+    while (survival::resident_bytes() > before + std::size(objects) / 4 * 1000)
+      survival::sleep_milliseconds(10);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
 }
 
 TEST(Cache, GivesAndTakesManyAtOnce) {
