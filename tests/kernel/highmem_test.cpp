@@ -11,6 +11,7 @@
 #include <map>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "../preload/child.h"
 #include "../seccomp.h"
@@ -36,6 +37,27 @@ class Highmem : public testing::Test {
   }
 };
 
+// Before the first of the others.
+TEST(HighmemBeforeUse, IsNotMadeForThoseWhoMayNotWait) {
+  const auto result = run_in_child([] {
+    __free_page(alloc_page(GFP_KERNEL));
+    if (!seccomp_test::enter_silence()) _exit(99);
+    struct page* page = alloc_page(GFP_ATOMIC | __GFP_HIGHMEM);
+    _exit(page && page_zone(page) == ZONE_NORMAL ? 0 : 1);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
+}
+
+TEST(HighmemBeforeUse, IsDoneWithoutWhereAFileMayNotBeThatLarge) {
+  const auto result = run_in_child([] {
+    const rlimit small = {1 << 20, 1 << 20};
+    setrlimit(RLIMIT_FSIZE, &small);
+    struct page* page = alloc_page(GFP_HIGHUSER);
+    _exit(page && page_zone(page) == ZONE_NORMAL ? 0 : 1);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
+}
+
 TEST_F(Highmem, PagesHaveNoAddressUntilTheyAreMapped) {
   struct page* page = highmem_page();
   EXPECT_EQ(page_address(page), nullptr);
@@ -60,6 +82,8 @@ TEST_F(Highmem, AMappedPageStaysUntilItWasUnmappedAsOften) {
   EXPECT_EQ(page_address(page), memory);
   *static_cast<volatile char*>(memory) = 1;
   kunmap(page);
+  const auto touched = run_in_child([=] { *static_cast<volatile char*>(memory) = 1; });
+  EXPECT_TRUE(WIFSIGNALED(touched.status) && WTERMSIG(touched.status) == SIGSEGV);
   __free_page(page);
 }
 
@@ -145,6 +169,7 @@ TEST_F(Highmem, VmapRefusesPagesOfOtherZonesAndNone) {
   struct page* pages[] = {highmem_page(), alloc_page(GFP_KERNEL)};
   EXPECT_EQ(vmap(pages, 2, VM_MAP, PAGE_KERNEL), nullptr);
   EXPECT_EQ(vmap(pages, 0, VM_MAP, PAGE_KERNEL), nullptr);
+  vunmap(nullptr);
   for (struct page* page : pages)
     put_page(page);
 }
@@ -182,6 +207,14 @@ TEST_F(Highmem, WrongUseIsNamed) {
   EXPECT_TRUE(dies_with_one_line([&] { free(vmap(&page, 1, VM_MAP, PAGE_KERNEL)); },
                                  "quarry: free\\(.*\\): .*"));
   __free_page(page);
+  struct page* two = highmem_page(0, 1);
+  EXPECT_TRUE(dies_with_one_line(
+      [&] {
+        kmap(pfn_to_page(page_to_pfn(two) + 1));
+        __free_pages(two, 1);
+      },
+      "quarry: __free_pages\\(.*\\): still mapped by kmap"));
+  __free_pages(two, 1);
 }
 
 // The other process is a child that has nothing of ours but the descriptor and the offset.
@@ -260,27 +293,48 @@ int silent() {
   return 3;
 }
 
+// Bytes of the zone's file that are in memory.
+size_t bytes_in_memory(int file) {
+  struct stat status = {};
+  EXPECT_EQ(fstat(file, &status), 0);
+  return static_cast<size_t>(status.st_blocks) * 512;
+}
+
+void write_to_block(struct page* page, size_t pages) {
+  std::vector<struct page*> all(pages);
+  for (size_t i = 0; i < pages; ++i)
+    all[i] = pfn_to_page(page_to_pfn(page) + i);
+  void* memory = vmap(all.data(), static_cast<unsigned>(pages), VM_MAP, PAGE_KERNEL);
+  memset(memory, 1, pages * PAGE_SIZE);
+  vunmap(memory);
+}
+
 // Freed memory of the zone goes back to the system when asked, as all does.
 TEST_F(Highmem, FreedPagesGoBackToTheSystem) {
-  struct page* page = highmem_page(0, 12);
+  constexpr unsigned order = 12;
+  struct page* page = highmem_page(0, order);
   ASSERT_NE(page, nullptr);
   const int file = quarry_highmem_fd(page, nullptr);
-  const auto bytes_in_memory = [=] {
-    struct stat status = {};
-    EXPECT_EQ(fstat(file, &status), 0);
-    return static_cast<std::size_t>(status.st_blocks) * 512;
-  };
-  struct page* all[1 << 12];
-  for (size_t i = 0; i < std::size(all); ++i)
-    all[i] = pfn_to_page(page_to_pfn(page) + i);
-  void* memory = vmap(all, std::size(all), VM_MAP, PAGE_KERNEL);
-  memset(memory, 1, std::size(all) * PAGE_SIZE);
-  vunmap(memory);
-  const std::size_t during = bytes_in_memory();
-  EXPECT_GE(during, std::size(all) * PAGE_SIZE);
-  __free_pages(page, 12);
+  write_to_block(page, 1 << order);
+  const size_t during = bytes_in_memory(file);
+  EXPECT_GE(during, PAGE_SIZE << order);
+  __free_pages(page, order);
   malloc_trim(0);
-  EXPECT_LE(bytes_in_memory(), during - std::size(all) * PAGE_SIZE);
+  EXPECT_LE(bytes_in_memory(file), during - (PAGE_SIZE << order));
+}
+
+TEST_F(Highmem, FreedPagesOfAnIdleProgramGoBackByThemselves) {
+  constexpr unsigned order = 14;
+  struct page* page = highmem_page(0, order);
+  ASSERT_NE(page, nullptr);
+  const int file = quarry_highmem_fd(page, nullptr);
+  write_to_block(page, 1 << order);
+  const size_t during = bytes_in_memory(file);
+  __free_pages(page, order);
+  const size_t wanted = during - (PAGE_SIZE << order) / 2;
+  for (int i = 0; i < 1000 && bytes_in_memory(file) > wanted; ++i)
+    usleep(10'000);
+  EXPECT_LE(bytes_in_memory(file), wanted);
 }
 
 // Contents stay with their pages whichever way they are mapped, by threads that take turns.
