@@ -253,24 +253,25 @@ TEST(VmallocToPage, IsNullOutsideOfBlocks) {
   free(small);
 }
 
+// As many as have a list that ends with a page of it.
 TEST(VmallocToPage, IsThePageThatVmapHasMapped) {
   struct page* two = alloc_pages(GFP_HIGHUSER, 1);
   if (!two || page_zone(two) != ZONE_HIGHMEM) GTEST_SKIP() << "needs memfd_create(2)";
-  struct page* pages[1000];
-  for (int i = 0; i < 1000; i++)
+  struct page* pages[1024];
+  for (int i = 0; i < 1024; i++)
     pages[i] = two;
   struct page* other = pfn_to_page(page_to_pfn(two) + 1);
-  for (int i = 0; i < 1000; i += 3)
+  for (int i = 0; i < 1024; i += 3)
     pages[i] = other;
-  char* mapped = static_cast<char*>(vmap(pages, 1000, VM_MAP, PAGE_KERNEL));
+  char* mapped = static_cast<char*>(vmap(pages, 1024, VM_MAP, PAGE_KERNEL));
   ASSERT_NE(mapped, nullptr);
-  for (int i = 0; i < 1000; i++)
+  for (int i = 0; i < 1024; i++)
     ASSERT_EQ(vmalloc_to_page(mapped + i * page + 5), pages[i]);
-  EXPECT_EQ(vmalloc_to_page(mapped + 1000 * page), nullptr);
-  EXPECT_FALSE(can_be_touched(mapped + 1000 * page));
+  EXPECT_EQ(vmalloc_to_page(mapped + 1024 * page), nullptr);
+  EXPECT_FALSE(can_be_touched(mapped + 1024 * page));
   vunmap(mapped);
   EXPECT_EQ(vmalloc_to_page(mapped), nullptr);
-  EXPECT_FALSE(can_be_touched(mapped + 1002 * page));
+  EXPECT_FALSE(can_be_touched(mapped + 1027 * page));
   __free_pages(two, 1);
 }
 
