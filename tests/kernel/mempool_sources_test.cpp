@@ -64,8 +64,8 @@ TEST(PoolSources, APagePool) {
     use(mempool_create_page_pool(3, order), std::size_t{4096} << order,
         [](void* element) { return page_address(static_cast<struct page*>(element)); });
   }
-  EXPECT_EQ(mempool_create_page_pool(1, MAX_ORDER), nullptr);
-  EXPECT_EQ(mempool_create_page_pool(1, -1), nullptr);
+  EXPECT_EQ(mempool_create_page_pool(0, MAX_ORDER), nullptr);
+  EXPECT_EQ(mempool_create_page_pool(0, -1), nullptr);
 }
 
 TEST(PoolSources, ConstructedObjectsStayConstructedInTheReserve) {

@@ -3,6 +3,7 @@
 #include <quarry/mempool.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 
 #include "../preload/child.h"
@@ -64,6 +65,8 @@ TEST(Pools, CanBeResized) {
   EXPECT_EQ(c.allocated, 1000);
   EXPECT_EQ(mempool_resize(pool, 1, GFP_KERNEL), 0);
   EXPECT_EQ(c.freed, 999);
+  EXPECT_EQ(mempool_resize(pool, INT_MAX, GFP_KERNEL), -ENOMEM);
+  EXPECT_EQ(c.allocated, 1000);
   mempool_destroy(pool);
 }
 
@@ -78,6 +81,7 @@ TEST(Pools, TakeNullWhereTheKernelDoes) {
   counts c;
   mempool_t* pool = mempool_create(1, allocate, give_back, &c);
   mempool_free(nullptr, pool);
+  EXPECT_EQ(c.freed, 0);
   mempool_destroy(pool);
   mempool_destroy(nullptr);
 }

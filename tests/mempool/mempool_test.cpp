@@ -56,6 +56,15 @@ class Mempool : public testing::Test {
   void TearDown() override { EXPECT_TRUE(source.out.empty()) << "elements are lost"; }
   mempool* make(std::size_t minimum) { return mempool::create(minimum, source.source()); }
   void end_memory() { source.left = 0; }
+  // Until the source was asked so often and those who asked had time to queue.
+  void wait_for_requests(std::size_t count) {
+    for (std::size_t now = 0; now < count;) {
+      std::this_thread::sleep_for(50ms);
+      std::lock_guard guard(source.lock);
+      now = source.asked.size();
+    }
+    std::this_thread::sleep_for(50ms);
+  }
   void memory_again() {
     std::lock_guard guard(source.lock);
     source.left = SIZE_MAX;
@@ -184,6 +193,46 @@ TEST_F(Mempool, NobodyWhoComesLaterTakesAnElementFromAWaiter) {
   EXPECT_TRUE(mine == nullptr || has);
   waiter.join();
   if (mine) pool->free(mine);
+  pool->destroy();
+}
+
+TEST_F(Mempool, EachWaiterHasAnElementAsSoonAsSoManyAreFreed) {
+  mempool* pool = make(2);
+  end_memory();
+  void* elements[] = {pool->allocate(GFP_KERNEL), pool->allocate(GFP_KERNEL)};
+  std::atomic<bool> looked{false};
+  std::vector<std::thread> waiters;
+  for (int i = 0; i < 2; i++) {
+    waiters.emplace_back([&] {
+      void* element = pool->allocate(GFP_KERNEL);
+      while (!looked)
+        std::this_thread::yield();
+      pool->free(element);
+    });
+  }
+  wait_for_requests(8);  // four were answered, and each waiter asks twice
+  for (void* element : elements)
+    pool->free(element);
+  // Whether or not they run yet.
+  EXPECT_EQ(pool->allocate(GFP_NOWAIT), nullptr);
+  looked = true;
+  for (std::thread& waiter : waiters)
+    waiter.join();
+  pool->destroy();
+}
+
+TEST_F(Mempool, APoolWithoutReserveHandsOnWhatIsFreed) {
+  mempool* pool = make(0);
+  void* only = pool->allocate(GFP_KERNEL);
+  end_memory();
+  void* got = nullptr;
+  std::thread waiter([&] { got = pool->allocate(GFP_KERNEL); });
+  wait_for_requests(3);
+  pool->free(only);
+  memory_again();  // so that it does not wait for ever
+  waiter.join();
+  EXPECT_EQ(got, only);
+  pool->free(got);
   pool->destroy();
 }
 
