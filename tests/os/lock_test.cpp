@@ -57,6 +57,21 @@ TEST(Lock, IsHeldBrieflyFromAcquireToReleaseAndNotWaitedForWhereItIsTaken) {
   EXPECT_TRUE(is_free(&l));
 }
 
+TEST(Lock, WhoSleepsBehindABriefHolderGetsIt) {
+  const auto result = run_in_child([] {
+    os::lock l;
+    if (!l.acquire_briefly()) _exit(1);
+    std::thread waiter([&] {
+      l.acquire();
+      l.release();
+    });
+    os::sleep_ms(50);
+    l.release_briefly();
+    waiter.join();
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
+}
+
 // Both ways in, by many threads: nobody sleeps for good behind one that does not wake.
 TEST(Lock, HoldersOfBothKindsExcludeOneAnotherAndAllGetThrough) {
   constexpr unsigned threads = 8, rounds = 20'000;

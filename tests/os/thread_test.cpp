@@ -115,6 +115,24 @@ TEST_F(BareThread, CanBeStartedAgainAfterItsEndManyTimes) {
   EXPECT_EQ(runs, before + 200);
 }
 
+TEST_F(BareThread, CanBeStartedAfterTheSystemHadNoneToGive) {
+  const auto ended = preload_test::run_in_child([] {
+    thread.forget();
+    runs = 0;
+    rlimit any;
+    getrlimit(RLIMIT_NPROC, &any);
+    const rlimit none = {0, any.rlim_max};
+    if (setuid(65534) != 0 || setrlimit(RLIMIT_NPROC, &none) != 0) _exit(77);
+    if (thread.start(count_run)) _exit(1);
+    setrlimit(RLIMIT_NPROC, &any);
+    if (!thread.start(count_run)) _exit(2);
+    while (runs == 0)
+      os::sleep_ms(1);
+  });
+  if (WEXITSTATUS(ended.status) == 77) GTEST_SKIP() << "needs another user";
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << ended.errors;
+}
+
 TEST_F(BareThread, TakesTurnsWithOthersAtALock) {
   static os::lock l;
   static u64 count = 0;
