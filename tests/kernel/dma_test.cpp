@@ -112,6 +112,18 @@ TEST_F(Dma, AtomicRequestsAreServedOfWhatIsLocked) {
   EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
 }
 
+TEST_F(Dma, SomeIsKeptForThoseThatNeedItWhenAllElseIsUsedUp) {
+  const auto result = run_in_child([] {
+    __free_page(alloc_pages(kernel_dma, 0));
+    bool used = false;
+    while (struct page* page = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, 0))
+      used |= page_zone(page) == ZONE_DMA;
+    if (!used) _exit(1);
+    _exit(alloc_pages(GFP_ATOMIC | GFP_DMA | __GFP_NOWARN, 0) ? 0 : 2);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
+}
+
 TEST_F(Dma, AgreesWithAModelOverRandomRequests) {
   std::map<struct page*, std::pair<unsigned, char>> blocks;
   std::minstd_rand random(3);
