@@ -101,6 +101,7 @@ int check_objects(int nodes) {
     for (void* object : objects)
       kmem_cache_free(cache, object);
     objects.clear();
+    if (kmem_cache_shrink(cache) != 0) return 12;
     if (kmem_cache_destroy(cache) != 0) return 9;
   }
   for (size_t size = 1; size < 4'000'000; size += size / 2 + 1) {

@@ -126,6 +126,16 @@ INSTANTIATE_TEST_SUITE_P(Flags, Constructed,
                                          SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER |
                                              SLAB_CONSISTENCY_CHECKS));
 
+TEST(Constructor, IsToldWhenItMayNotWait) {
+  free(malloc(12 << 20));  // what is committed and free
+  kmem_cache_t* cache = kmem_cache_create("atomic", sizeof(item), 0, 0, construct, nullptr);
+  void* object = kmem_cache_alloc(cache, GFP_ATOMIC);
+  ASSERT_NE(object, nullptr);
+  EXPECT_EQ(told_flags, SLAB_CTOR_CONSTRUCTOR | SLAB_CTOR_ATOMIC);
+  kmem_cache_free(cache, object);
+  EXPECT_EQ(kmem_cache_destroy(cache), 0);
+}
+
 TEST(Constructor, MayAllocate) {
   static kmem_cache_t* inner;
   inner = kmem_cache_create("inner", 64, 0, 0, nullptr, nullptr);

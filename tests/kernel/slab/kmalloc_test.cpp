@@ -131,6 +131,20 @@ TEST(Kmalloc, AlignsToWhatIsAskedFor) {
   EXPECT_EQ(errno, EINVAL);
 }
 
+TEST(Krealloc, ToTheImpossibleIsRefusedAndLeavesTheBlockAsItWas) {
+  for (size_t size : {100, 100'000, 3 << 20}) {
+    char* block = static_cast<char*>(kmalloc(size, GFP_KERNEL));
+    block[size - 1] = 7;
+    for (gfp_t gfp : {GFP_KERNEL, GFP_KERNEL | __GFP_NOFAIL, GFP_KERNEL | __GFP_NORETRY}) {
+      errno = 0;
+      EXPECT_EQ(krealloc(block, opaque(SIZE_MAX - 5), gfp), nullptr);
+      EXPECT_EQ(errno, ENOMEM);
+    }
+    EXPECT_EQ(block[size - 1], 7);
+    kfree(block);
+  }
+}
+
 TEST(Kmalloc, PowersOfTwoAreAlignedToThemselves) {
   for (size_t size = 8; size <= 4096; size *= 2) {
     void* block = kmalloc(size, GFP_KERNEL);
@@ -184,6 +198,30 @@ TEST(Kmalloc, WhatALargeBlockGainsIsNotTouched) {
     ASSERT_NE(block = krealloc(block, size += 5000, GFP_KERNEL | __GFP_ZERO), nullptr);
   EXPECT_LE(resident_pages(), before + 1000);
   kvfree(block);
+}
+
+TEST(Kmalloc, WhatALargeBlockLosesIsZeroWhenItGrowsAgain) {
+  constexpr size_t large = size_t{5} << 28, less = large - (64 << 20) + 100;
+  char* block = static_cast<char*>(kvmalloc(large, GFP_KERNEL | __GFP_ZERO));
+  ASSERT_NE(block, nullptr);
+  for (size_t at : {less - 1, less, less + 5000, large - 1})
+    block[at] = 1;
+  block = static_cast<char*>(krealloc(block, less, GFP_KERNEL | __GFP_ZERO));
+  block = static_cast<char*>(krealloc(block, large, GFP_KERNEL | __GFP_ZERO));
+  ASSERT_NE(block, nullptr);
+  EXPECT_EQ(block[less - 1], 1);
+  EXPECT_TRUE(is_zero(block + less, large - less));
+  kvfree(block);
+}
+
+TEST(Kmalloc, WithoutRetryTakesNoMoreThanItsPages) {
+  for (size_t size : {40'000, 300'000, 700'000}) {
+    malloc_trim(0);
+    const size_t before = mallinfo2().uordblks;
+    kfree(kmalloc(size, GFP_KERNEL | __GFP_NORETRY));
+    malloc_trim(0);
+    EXPECT_EQ(mallinfo2().uordblks, before) << size;
+  }
 }
 
 TEST(Kmalloc, WithoutRetryServesMoreThanTheLargestBlockOfPages) {
