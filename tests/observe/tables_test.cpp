@@ -126,12 +126,15 @@ TEST_F(Tables, BuddyinfoIsOneLineOfTheFreeBlocksOfEachOrder) {
 
 TEST_F(Tables, StatsSayWhatTheFiguresSay) {
   void* block = allocate(3 * mib);
+  void* of_vmalloc = allocate(2 * gib);
   const heap_figures f = take_figures();
+  EXPECT_GE(f.vm_bytes, 2 * gib);
   const std::string stats = output_of(print_stats);
   for (std::size_t bytes :
        {f.small_in_use, f.runs_in_use + f.vm_bytes, f.free_pages, f.committed + f.vm_bytes}) {
     EXPECT_NE(stats.find(" " + std::to_string(bytes) + "\n"), std::string::npos) << bytes;
   }
+  release(of_vmalloc, "free");
   release(block, "free");
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cctype>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -195,7 +196,9 @@ TEST(MallocInfo, ShowsWhatIsHeld) {
 // malloc_info(3): there are no options, so any is an error (glibc returns EINVAL, the manual says
 // -1).
 TEST(MallocInfo, RefusesOptions) {
+  errno = 0;
   EXPECT_NE(malloc_info(1, stdout), 0);
+  EXPECT_EQ(errno, EINVAL);
 }
 
 TEST(MallocStats, WritesWhatIsHeldToStandardError) {

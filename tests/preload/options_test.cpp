@@ -189,6 +189,17 @@ TEST(StatsAtExit, NeverGoIntoAFileOfTheProgram) {
   fclose(file);
 }
 
+// Where there is still one of the program before, the next has its own behind it.
+TEST(StatsAtExit, LeaveNoDescriptorToAProgramThatIsExecuted) {
+  const child_result result = run_in_child([] {
+    setenv("QUARRY_CONF", "stats:exit", 1);
+    execl("/bin/sh", "sh", "-c",
+          "exec sh -c '[ -e /proc/self/fd/64 ] && [ ! -e /proc/self/fd/65 ]'", nullptr);
+    _exit(127);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
+}
+
 TEST(StatsAtExit, AreNotPrintedUnlessAskedFor) {
   EXPECT_EQ(run_with_options("", lister).errors, "");
   EXPECT_EQ(run_with_options("stats:off", lister).errors, "");
