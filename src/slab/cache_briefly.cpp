@@ -102,7 +102,7 @@ void kmem_cache::free_briefly(void* object) {
 // that comes before this one.
 void* kmem_cache::take_and_list() {
   const unsigned count =
-      percpu::use_sequences && !layout_.checks ? std::min(moved(), brief_batch) : 1;
+      percpu::use_sequences && has_arrays_ ? std::min(moved(), brief_batch) : 1;
   void* objects[brief_batch];
   unsigned taken = take_shared(objects, count);
   if (!taken) taken = take_from_slabs(objects, count);
