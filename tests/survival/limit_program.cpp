@@ -74,10 +74,14 @@ class hoard {
     return given;
   }
 
-  // Every block to a quarter, which needs no memory; whether all were to be had.
+  // Every block of some size to a quarter, which needs no memory; whether all were to be had.
   bool shrink_all() {
+    constexpr std::size_t some = 1000;
     for (link** at = &first_; *at != nullptr; at = &(*at)->next) {
       const std::size_t before = (*at)->size;
+      if (before < some) {
+        continue;
+      }
       const std::size_t wanted = sizeof(link) + (before - sizeof(link)) / 4;
       auto* l = static_cast<link*>(realloc(*at, wanted));
       if (l == nullptr) {
