@@ -92,6 +92,10 @@ bool purge(void* address, std::size_t size) {
   return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
 }
 
+void keep_pages_small(void* address, std::size_t size) {
+  syscall(SYS_madvise, address, size, MADV_NOHUGEPAGE);
+}
+
 bool decommit(void* address, std::size_t size) {
   if (map_nothing(address, size, MAP_FIXED)) return true;
   // At the limit of mappings, which even their replacement must not find exceeded, or of locked

@@ -34,6 +34,10 @@ bool make_readable(void* address, std::size_t size);
 // False where the system refuses: the contents then stay (locked memory).
 bool purge(void* address, std::size_t size);
 
+// From now on memory here comes in pages of the smallest size, where the system would give huge
+// ones to whoever does not refuse them (transparent_hugepage/enabled: always).
+void keep_pages_small(void* address, std::size_t size);
+
 // Turns committed memory back into a bare reservation. False where the system refuses (locked
 // memory, too many mappings): the addresses are not to be reserved from again.
 bool decommit(void* address, std::size_t size);

@@ -11,8 +11,9 @@ constinit zone normal_zone{&region.frames, &region_backing, zone_kind::normal};
 namespace {
 
 // The region is committed in steps of at least this, and of an eighth of what is committed, so
-// that a growing heap asks the system ever less often. Committed is not resident.
-constexpr std::size_t region_step = 2 * mib >> page_shift;
+// that a growing heap asks the system ever less often. Committed is not resident; but where huge
+// pages come unasked, the first touch of 2 MiB that are committed makes all of them so.
+constexpr std::size_t region_step = 1 * mib >> page_shift;
 
 // From so many pages on, a purged block's own map entries (64 bytes per page, so whole pages of
 // them) are given back as well.
@@ -44,7 +45,16 @@ bool commit_region(frame_space* space, std::size_t first, std::size_t pages) {
   return true;
 }
 
+// Where huge pages come unasked, khugepaged would soon fill the holes that purges leave between
+// pages in use (khugepaged/max_ptes_none: all but one may be missing).
+void keep_holes_open() {
+  static constinit bool done = false;  // under the reclaim lock
+  if (!done) os::keep_pages_small(frames_base, region.frames.total << page_shift);
+  done = true;
+}
+
 bool purge_region(frame_space* space, std::size_t first, std::size_t pages) {
+  keep_holes_open();
   if (!os::purge(space->base + (first << page_shift), pages << page_shift)) return false;
   if (pages >= map_purge_pages) purge_map(space->page_at(first), pages);
   return true;

@@ -4,6 +4,9 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "../preload/child.h"
 #include "os/thread.h"
 #include "page/page_alloc.h"
@@ -53,6 +56,29 @@ class Reclaim : public testing::Test {
   static unsigned threads_before;
 };
 unsigned Reclaim::threads_before = threads_of_this_process();
+
+// The flags of the mapping that an address lies in (proc(5), smaps), with a space on either side.
+std::string flags_at(const void* address) {
+  std::ifstream mappings("/proc/self/smaps");
+  bool is_it = false;
+  for (std::string line; std::getline(mappings, line);) {
+    std::istringstream fields(line);
+    uptr begin, end;
+    char dash;
+    if (fields >> std::hex >> begin >> dash >> end && dash == '-') {
+      is_it = begin <= reinterpret_cast<uptr>(address) && reinterpret_cast<uptr>(address) < end;
+    }
+    if (is_it && line.starts_with("VmFlags:")) return line.substr(8) + " ";
+  }
+  return "";
+}
+
+TEST_F(Reclaim, WhatWentBackDoesNotReturnAsHugePages) {
+  if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) GTEST_SKIP() << "needs huge pages";
+  char* memory = free_much();
+  EXPECT_TRUE(reclaim_everything());
+  EXPECT_NE(flags_at(memory).find(" nh "), std::string::npos) << flags_at(memory);
+}
 
 TEST_F(Reclaim, EverythingGoesBackAtOnceWhenAsked) {
   char* memory = free_much();

@@ -124,6 +124,18 @@ TEST_F(Region, UnderALimitItLeavesTheProgramRoomAndUsesMostOfTheRest) {
   }
 }
 
+// A huge page is 2 MiB.
+TEST_F(Region, ThatIsFirstTouchedHasRoomForNoHugePage) {
+  const auto ended = reserve_within(3 * gib, [](bool reserved) {
+    if (!reserved) _exit(1);
+    zone z(&region.frames, &region_backing, zone_kind::normal);
+    bool clean;
+    if (!z.allocate(1, 1, &clean)) _exit(2);
+    if (z.committed_pages() << page_shift >= 2 * mib) _exit(3);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
+}
+
 // Buddies merge beyond the alignment that a small region has; what they become is no block.
 TEST_F(Region, UnderALimitNoBlockIsLargerThanItIsAligned) {
   const auto ended = reserve_within(1 * gib, [](bool reserved) {
