@@ -65,11 +65,12 @@
 
 namespace quarry::percpu::sequence {
 
-// The last object in, or nullptr if the array is empty.
+// The last object in, or nullptr if the array is empty. The output is null on every way to `empty`:
+// GCC 12 may return it there in place of the constant.
 QUARRY_ALWAYS_INLINE void* pop(uptr index) {
   uptr area, top;
   void* object;
-  asm volatile goto(QUARRY_RSEQ_BEGIN("jmp %l[empty]") QUARRY_RSEQ_AREA
+  asm volatile goto(QUARRY_RSEQ_BEGIN("xorl %k[object], %k[object]\njmp %l[empty]") QUARRY_RSEQ_AREA
                     "movl (%[area],%[index],8), %k[top]\n"
                     "movq (%[area],%[top],8), %[object]\n"
                     "testq %[object], %[object]\n"
