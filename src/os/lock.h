@@ -4,8 +4,8 @@
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
 //   start-up -> pool list -> pool (nothing is taken under it)
-//   start-up -> helper's work -> reclaim -> cache numbers -> per-CPU area (by CPU number) -> cache (by index)
-//   -> vmalloc -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap
+//   start-up -> helper's work -> reclaim -> cache numbers -> per-CPU area (by CPU number)
+//   -> cache (by index) -> vmalloc -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap
 //   -> zone (DMA, NORMAL, HIGHMEM, NORMAL of the other nodes)
 //
 // fork: the prepare handler takes every lock in that order, but for start-up's, which is over by
