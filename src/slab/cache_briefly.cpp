@@ -101,8 +101,7 @@ void kmem_cache::free_briefly(void* object) {
 // so that what the array has no room for can go back at once. In fallback a push would take a lock
 // that comes before this one.
 void* kmem_cache::take_and_list() {
-  const unsigned count =
-      percpu::use_sequences && has_arrays_ ? std::min(moved(), brief_batch) : 1;
+  const unsigned count = percpu::use_sequences && has_arrays_ ? std::min(moved(), brief_batch) : 1;
   void* objects[brief_batch];
   unsigned taken = take_shared(objects, count);
   if (!taken) taken = take_from_slabs(objects, count);
