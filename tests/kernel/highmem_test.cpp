@@ -309,28 +309,33 @@ void write_to_block(struct page* page, size_t pages) {
   vunmap(memory);
 }
 
+struct written_block {
+  int file;  // the zone's
+  size_t bytes_during;
+};
+
+// Takes a block, writes to all of it and frees it.
+written_block free_written_block(unsigned order) {
+  struct page* page = highmem_page(0, order);
+  const int file = quarry_highmem_fd(page, nullptr);
+  write_to_block(page, size_t{1} << order);
+  const size_t during = bytes_in_memory(file);
+  __free_pages(page, order);
+  return {file, during};
+}
+
 // Freed memory of the zone goes back to the system when asked, as all does.
 TEST_F(Highmem, FreedPagesGoBackToTheSystem) {
   constexpr unsigned order = 12;
-  struct page* page = highmem_page(0, order);
-  ASSERT_NE(page, nullptr);
-  const int file = quarry_highmem_fd(page, nullptr);
-  write_to_block(page, 1 << order);
-  const size_t during = bytes_in_memory(file);
+  const auto [file, during] = free_written_block(order);
   EXPECT_GE(during, PAGE_SIZE << order);
-  __free_pages(page, order);
   malloc_trim(0);
   EXPECT_LE(bytes_in_memory(file), during - (PAGE_SIZE << order));
 }
 
 TEST_F(Highmem, FreedPagesOfAnIdleProgramGoBackByThemselves) {
   constexpr unsigned order = 14;
-  struct page* page = highmem_page(0, order);
-  ASSERT_NE(page, nullptr);
-  const int file = quarry_highmem_fd(page, nullptr);
-  write_to_block(page, 1 << order);
-  const size_t during = bytes_in_memory(file);
-  __free_pages(page, order);
+  const auto [file, during] = free_written_block(order);
   const size_t wanted = during - (PAGE_SIZE << order) / 2;
   for (int i = 0; i < 1000 && bytes_in_memory(file) > wanted; ++i)
     usleep(10'000);
