@@ -7,6 +7,7 @@
 #include <sys/sysinfo.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/bits.h"
@@ -18,6 +19,9 @@
 #endif
 #ifndef MAP_HUGE_2MB
 #define MAP_HUGE_2MB (21 << 26)  // linux/mman.h
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // asm-generic/mman-common.h, Linux 5.14
 #endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4  // linux/mman.h, Linux 5.7
@@ -86,6 +90,13 @@ bool commit(void* address, std::size_t size) {
 
 bool make_readable(void* address, std::size_t size) {
   return syscall(SYS_mprotect, address, size, PROT_READ) == 0;
+}
+
+void populate(void* address, std::size_t size) {
+  static constinit std::atomic<bool> is_unknown{false};
+  if (is_unknown.load(std::memory_order_relaxed)) return;
+  if (syscall(SYS_madvise, address, size, MADV_POPULATE_WRITE) == -EINVAL)
+    is_unknown.store(true, std::memory_order_relaxed);
 }
 
 bool purge(void* address, std::size_t size) {

@@ -30,6 +30,10 @@ bool commit(void* address, std::size_t size);
 // Makes reserved memory readable, as zeros, which costs nothing and counts against nothing.
 bool make_readable(void* address, std::size_t size);
 
+// Brings the pages behind committed memory in, as the first write to each would, in one call.
+// Without effect where the system does not know that (Linux < 5.14) or has no memory.
+void populate(void* address, std::size_t size);
+
 // Frees the pages behind committed memory at once; it reads as zero afterwards and stays committed.
 // False where the system refuses: the contents then stay (locked memory).
 bool purge(void* address, std::size_t size);

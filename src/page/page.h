@@ -28,7 +28,8 @@ struct alignas(cache_line) page {
   u8 order;      // free_block, cached, slab, block, vm_area, vm_map: log2 of the frames
   u16 tag;       // free_block: its free list; slab: its cache; block: its flags
   u32 count;     // run: frames; slab: objects not in the index, so in use; block: references;
-                 // free_block: dirty frames; vm_map: pages that are mapped
+                 // free_block: dirty frames; cached on a per-CPU list: 0 if the block is clean;
+                 // vm_map: pages that are mapped
   u64 words[5];  // slab: the first words of the index; vm_area: bytes committed; in ZONE_HIGHMEM
                  // see page/highmem.h
 };

@@ -70,8 +70,7 @@ page* refill_listed(unsigned order, reserve depth) {
   if (!taken) return nullptr;
   void* blocks[batch];
   for (unsigned i = 1; i < taken; i++) {
-    heads[i]->kind = page_kind::cached;
-    heads[i]->order = static_cast<u8>(order);
+    note_listed(heads[i], order, heads[i]->count == 0);
     blocks[i] = region.frames.address_of(heads[i]);
   }
   const unsigned listed = 1 + percpu::push_batch(index, blocks + 1, taken - 1);
@@ -85,26 +84,25 @@ QUARRY_NOINLINE static page* alloc_slow(unsigned order) {
   return refill_listed(order, reserve::use);
 }
 
-page* alloc_pages(unsigned order) {
-  bool clean;
+page* alloc_pages(unsigned order, bool* clean) {
   if (order > max_listed_order)
-    return alloc_run(std::size_t{1} << order, std::size_t{1} << order, &clean);
-  if (page* head = pop_listed(order, false)) return head;
-  return alloc_slow(order);
+    return alloc_run(std::size_t{1} << order, std::size_t{1} << order, clean);
+  page* head = pop_listed(order, false);
+  if (!head) head = alloc_slow(order);
+  *clean = head && head->count == 0;
+  return head;
 }
 
 void free_pages(page* head, unsigned order) {
   if (order > max_listed_order) return free_run(head, std::size_t{1} << order, false);
-  head->kind = page_kind::cached;
-  head->order = static_cast<u8>(order);
+  note_listed(head, order, false);
   void* block = region.frames.address_of(head);
   if (!percpu::push(index_of(order), block)) free_slow(order, block);
 }
 
 void free_pages_briefly(page* head, unsigned order) {
   if (order <= max_listed_order) {
-    head->kind = page_kind::cached;
-    head->order = static_cast<u8>(order);
+    note_listed(head, order, false);
     if (percpu::push_briefly(index_of(order), region.frames.address_of(head))) return;
   }
   normal_zone.free_briefly(head, order);

@@ -14,6 +14,14 @@ inline constexpr unsigned max_listed_order = 3;
 // free() takes the class byte for an index, stay below.
 inline constexpr unsigned first_list_index = percpu::index_count - 1 - max_listed_order;
 
+// A block that goes on a per-CPU list; a clean one was never written to since it came from the
+// zone.
+inline void note_listed(page* head, unsigned order, bool clean) {
+  head->kind = page_kind::cached;
+  head->order = static_cast<u8>(order);
+  head->count = !clean;
+}
+
 // The fast paths of a page block: from and to this CPU's list, if there are sequences. Neither
 // makes a system call or waits.
 QUARRY_ALWAYS_INLINE page* try_listed(unsigned order) {
@@ -29,8 +37,7 @@ QUARRY_ALWAYS_INLINE page* try_listed(unsigned order) {
 QUARRY_ALWAYS_INLINE bool try_list(page* head, unsigned order) {
 #if QUARRY_HAS_SEQUENCES
   if (percpu::use_sequences) {
-    head->kind = page_kind::cached;
-    head->order = static_cast<u8>(order);
+    note_listed(head, order, false);
     return percpu::sequence::push(first_list_index + order, region.frames.address_of(head));
   }
 #endif
@@ -40,8 +47,9 @@ QUARRY_ALWAYS_INLINE bool try_list(page* head, unsigned order) {
 // Once, after percpu::start and reserve_region.
 void start_page_lists();
 
-// A block of 2^order pages, aligned to its size. nullptr when memory has ended.
-page* alloc_pages(unsigned order);
+// A block of 2^order pages, aligned to its size. nullptr when memory has ended. `clean`: it reads
+// as zero and takes no memory yet.
+page* alloc_pages(unsigned order, bool* clean);
 void free_pages(page* head, unsigned order);
 
 // The parts of alloc_pages, for orders up to max_listed_order: a block from this CPU's list,

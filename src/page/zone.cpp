@@ -162,7 +162,7 @@ unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, res
   bool clean;
   const std::size_t pages = std::size_t{1} << order;
   while (taken < count && (heads[taken] = take({pages, order, false}, &clean, floor_of(depth))))
-    taken++;
+    heads[taken++]->count = !clean;
   publish_figures();
   return taken;
 }
@@ -196,7 +196,7 @@ void zone::free(page* head, std::size_t pages, bool clean) {
 void zone::free_blocks(unsigned order, page* const* heads, unsigned count) {
   os::lock_guard guard(lock_);
   for (unsigned i = 0; i < count; i++)
-    give(heads[i], std::size_t{1} << order, false);
+    give(heads[i], std::size_t{1} << order, heads[i]->count == 0);
   publish_figures();
 }
 

@@ -73,7 +73,8 @@ class zone {
   page* allocate(std::size_t pages, std::size_t alignment, bool* clean,
                  reserve depth = reserve::use, std::size_t protect = 0) QUARRY_EXCLUDES(lock_);
 
-  // Up to `count` blocks of 2^order pages under one locking. Returns how many.
+  // Up to `count` blocks of 2^order pages under one locking. Returns how many. A head's count is 0
+  // if its block is clean.
   unsigned allocate_blocks(unsigned order, page** heads, unsigned count,
                            reserve depth = reserve::use) QUARRY_EXCLUDES(lock_);
 
@@ -82,7 +83,8 @@ class zone {
   page* allocate_briefly(unsigned order, bool* clean, reserve depth, std::size_t protect = 0)
       QUARRY_EXCLUDES(lock_);
 
-  // A run, or the end of one, becomes free. Its heads' kind is reset here.
+  // A run, or the end of one, becomes free. Its heads' kind is reset here. Of several blocks those
+  // whose head's count is 0 are clean.
   void free(page* head, std::size_t pages, bool clean) QUARRY_EXCLUDES(lock_);
   void free_blocks(unsigned order, page* const* heads, unsigned count) QUARRY_EXCLUDES(lock_);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "os/memory.h"
 #include "os/options.h"
 #include "page/gfp.h"
 #include "page/page_alloc.h"
@@ -19,6 +20,14 @@ constexpr std::size_t array_bytes = 4 * mib;
 
 // One empty slab per cache stays for the next request, unless it is larger than this.
 constexpr std::size_t largest_kept_slab = 32 * kib;
+
+// How far ahead of the objects that are handed out a new slab's pages are brought into memory: one
+// system call for several pages costs less than a page fault for each. So many pages, or as many as
+// this share of what is in use: a small heap has only what it touches. Not for objects that may
+// leave pages of theirs untouched.
+constexpr std::size_t most_ahead = 4;
+constexpr std::size_t ahead_share = 512;
+constexpr std::size_t largest_populated_object = page_size;
 
 }  // namespace
 
@@ -140,19 +149,50 @@ void kmem_cache::take_from(page* slab, void** objects, unsigned count) {
   slab->count += count;
   objects_out_ += count;
   if (slab->count == shape_.objects) partial_.remove(slab);
+  if (slab != untouched_.slab) return;
+  const auto end =
+      static_cast<std::size_t>(static_cast<char*>(*objects) - base) + shape_.object_size;
+  untouched_.used = std::max(untouched_.used, static_cast<u32>(bytes_to_pages(end)));
+}
+
+void kmem_cache::watch_untouched(page* slab) {
+  const bool is_touched = layout_.checks || ctor_;
+  if (shape_.object_size <= largest_populated_object && !is_touched) untouched_ = {slab, 0, 0};
+}
+
+// What is to be brought into memory, after the lock was released, for the objects that were taken.
+kmem_cache::byte_range kmem_cache::claim_untouched() {
+  const u32 begin = untouched_.populated;
+  if (untouched_.used <= begin) return {};
+  const std::size_t ahead = std::min(normal_zone.used_pages() / ahead_share, most_ahead);
+  untouched_.populated = std::min<u32>(std::max<u32>(untouched_.used, begin + ahead), shape_.pages);
+  if (untouched_.populated - begin < 2 || ahead < 2) return {};
+  char* base = shape_.space->address_of(untouched_.slab);
+  return {base + (std::size_t{begin} << page_shift),
+          std::size_t{untouched_.populated - begin} << page_shift};
 }
 
 unsigned kmem_cache::take_batch(void** objects, unsigned count, gfp_t gfp, bool* clean) {
+  unsigned taken;
+  byte_range untouched{};
   {
     os::lock_guard guard(lock_);
-    if (const unsigned taken = take_shared(objects, count)) return taken;
-    if (const unsigned taken = take_from_slabs(objects, count)) return taken;
+    taken = take_shared(objects, count);
+    if (!taken && (taken = take_from_slabs(objects, count))) untouched = claim_untouched();
   }
-  page* slab = new_slab(gfp, 0, clean);
-  if (!slab) return 0;
-  os::lock_guard guard(lock_);
-  add_slab(slab);
-  return take_from_slabs(objects, count);
+  if (!taken) {
+    bool pages_are_clean;
+    page* slab = new_slab(gfp, 0, &pages_are_clean);
+    if (!slab) return 0;
+    if (clean) *clean = pages_are_clean;
+    os::lock_guard guard(lock_);
+    add_slab(slab);
+    if (pages_are_clean) watch_untouched(slab);
+    taken = take_from_slabs(objects, count);
+    untouched = claim_untouched();
+  }
+  if (untouched.size) os::populate(untouched.begin, untouched.size);
+  return taken;
 }
 
 void kmem_cache::add_slab(page* slab) {
@@ -173,7 +213,7 @@ page* kmem_cache::new_pages(gfp_t gfp, unsigned node, bool* clean) {
                         in_region ? zone_kind::normal : zone_kind::dma);
   }
   if (shape_.single) return alloc_run(shape_.pages, alignment_pages_, clean);
-  return alloc_pages(shape_.order);
+  return alloc_pages(shape_.order, clean);
 }
 
 page* kmem_cache::new_slab(gfp_t gfp, unsigned node, bool* clean) {
@@ -353,7 +393,9 @@ void kmem_cache::release_empty() {
 
 void kmem_cache::take_empty(list<page>* taken, unsigned keep) {
   while (empty_count_ > keep) {
-    taken->push_front(empty_.pop_front());
+    page* slab = empty_.pop_front();
+    if (slab == untouched_.slab) untouched_ = {};
+    taken->push_front(slab);
     empty_count_--;
     slabs_--;
   }

@@ -219,6 +219,17 @@ class alignas(cache_line) kmem_cache {
   }
 
  private:
+  // The slab that was made last, if its pages came clean.
+  struct untouched_slab {
+    page* slab;
+    u32 used;       // pages from its begin in which objects were handed out
+    u32 populated;  // pages that are in memory, or that were left to page faults
+  };
+  struct byte_range {
+    char* begin;
+    std::size_t size;
+  };
+
   // A word of a slab's index that objects are being returned to.
   struct returned_word {
     page* slab;
@@ -248,6 +259,7 @@ class alignas(cache_line) kmem_cache {
   unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   unsigned take_from_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void take_from(page* slab, void** objects, unsigned count) QUARRY_REQUIRES(lock_);
+  byte_range claim_untouched() QUARRY_REQUIRES(lock_);
   void* take_one(gfp_t gfp, unsigned node) QUARRY_EXCLUDES(lock_);
   void* take_one_briefly(gfp_t gfp) QUARRY_EXCLUDES(lock_);
   void* take_and_list() QUARRY_REQUIRES(lock_);
@@ -257,6 +269,7 @@ class alignas(cache_line) kmem_cache {
   page* new_pages(gfp_t gfp, unsigned node, bool* clean);
   page* new_slab(gfp_t gfp, unsigned node, bool* clean) QUARRY_EXCLUDES(lock_);
   void add_slab(page* slab) QUARRY_REQUIRES(lock_);
+  void watch_untouched(page* slab) QUARRY_REQUIRES(lock_);
   void construct(page* slab, gfp_t gfp);
   void destruct(page* slab);
   void make_shared_array() QUARRY_EXCLUDES(lock_);
@@ -313,6 +326,7 @@ class alignas(cache_line) kmem_cache {
   std::size_t objects_out_ QUARRY_GUARDED_BY(lock_) = 0;
   list<page> partial_ QUARRY_GUARDED_BY(lock_);  // some objects in use, some free
   list<page> empty_ QUARRY_GUARDED_BY(lock_);    // no object in use; full slabs are on no list
+  untouched_slab untouched_ QUARRY_GUARDED_BY(lock_){};
 };
 
 // The general caches, by size class; entry 0 is none.

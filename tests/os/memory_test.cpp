@@ -17,6 +17,7 @@
 
 #include "../preload/child.h"
 #include "base/bits.h"
+#include "kernel.h"
 #include "os/file.h"
 
 using namespace quarry;
@@ -87,6 +88,25 @@ TEST_F(OsMemory, ReadableMemoryReadsAsZeroAndCanNotBeWritten) {
   ASSERT_TRUE(os::make_readable(memory, size));
   EXPECT_TRUE(reads_as(memory, size, 0));
   EXPECT_TRUE(write_faults());
+}
+
+TEST_F(OsMemory, PopulatedMemoryIsThereBeforeItIsTouched) {
+  if (!knows_populate()) GTEST_SKIP() << "needs Linux 5.14 (MADV_POPULATE_WRITE)";
+  ASSERT_TRUE(os::commit(memory, size));
+  memory[page_size] = 7;
+  os::populate(memory, size / 2);
+  EXPECT_EQ(resident_pages(memory, size), size / 2 / page_size);
+  EXPECT_EQ(memory[page_size], 7);
+  memory[page_size] = 0;
+  EXPECT_TRUE(reads_as(memory, size, 0));
+}
+
+TEST_F(OsMemory, WhatCanNotBePopulatedStaysAsItIs) {
+  os::populate(memory, size);
+  EXPECT_TRUE(read_faults());
+  ASSERT_TRUE(os::commit(memory, size / 2));
+  os::populate(memory, size);
+  EXPECT_TRUE(reads_as(memory, size / 2, 0));
 }
 
 TEST_F(OsMemory, PurgedMemoryIsGoneReadsAsZeroAndStaysCommitted) {

@@ -28,13 +28,14 @@ class PageAlloc : public testing::Test {
   }
 
   std::size_t used_before = 0;
+  bool clean = false;
 };
 
 TEST_F(PageAlloc, BlocksOfEveryOrderAreAlignedToTheirSizeAndApart) {
   for (unsigned order = 0; order <= 12; order++) {
     std::set<page*> heads;
     for (int i = 0; i < 20; i++) {
-      page* head = alloc_pages(order);
+      page* head = alloc_pages(order, &clean);
       ASSERT_NE(head, nullptr);
       char* memory = region.frames.address_of(head);
       EXPECT_EQ(reinterpret_cast<uptr>(memory) % (page_size << order), 0u);
@@ -53,7 +54,7 @@ TEST_F(PageAlloc, FreedBlocksOfSmallOrdersWaitOnTheListsAsFreeOnes) {
   for (unsigned order = 0; order <= max_listed_order; order++) {
     std::vector<page*> heads;
     for (int i = 0; i < 8; i++)
-      heads.push_back(alloc_pages(order));
+      heads.push_back(alloc_pages(order, &clean));
     for (page* head : heads)
       free_pages(head, order);
     EXPECT_GT(listed_pages(), 0u) << "order " << order;
@@ -62,11 +63,36 @@ TEST_F(PageAlloc, FreedBlocksOfSmallOrdersWaitOnTheListsAsFreeOnes) {
   }
 }
 
+// A clean block that was listed and never used is clean wherever it goes.
+TEST_F(PageAlloc, ListedBlocksAreCleanUntilTheyHaveBeenUsed) {
+  for (unsigned order = 0; order <= max_listed_order; order++) {
+    std::vector<page*> heads;
+    std::size_t dirty = 0;
+    for (int i = 0; i < 1000; i++) {
+      heads.push_back(alloc_pages(order, &clean));
+      ASSERT_TRUE(!clean || is_zero(region.frames.address_of(heads.back()), page_size << order));
+      dirty += !clean;
+    }
+    EXPECT_EQ(dirty, 0u) << "order " << order << ", after everything was given back";
+    const std::size_t dirty_before = normal_zone.dirty_pages();
+    percpu::drain(false, [](unsigned index, void** blocks, unsigned count) {
+      drain_page_list(index, blocks, count);
+    });
+    EXPECT_EQ(normal_zone.dirty_pages(), dirty_before) << "order " << order;
+    for (page* head : heads)
+      free_pages(head, order);
+    page* head = alloc_pages(order, &clean);
+    EXPECT_FALSE(clean) << "order " << order;
+    free_pages(head, order);
+    reclaim_everything();
+  }
+}
+
 TEST_F(PageAlloc, ListsHoldABoundedPartOfWhatIsFreed) {
   for (unsigned order = 0; order <= max_listed_order; order++) {
     std::vector<page*> heads;
     for (int i = 0; i < 4000; i++)
-      heads.push_back(alloc_pages(order));
+      heads.push_back(alloc_pages(order, &clean));
     for (page* head : heads)
       free_pages(head, order);
     EXPECT_LE(listed_pages() << page_shift, 2 * mib * region.cpus) << "order " << order;
@@ -75,7 +101,6 @@ TEST_F(PageAlloc, ListsHoldABoundedPartOfWhatIsFreed) {
 }
 
 TEST_F(PageAlloc, RunsAreOfAnyLengthAndTheirTailsCanBeFreed) {
-  bool clean;
   page* head = alloc_run(1000, 1, &clean);
   ASSERT_NE(head, nullptr);
   mark(region.frames.address_of(head), 1000, 5);
@@ -106,7 +131,8 @@ TEST_F(PageAlloc, ThreadsMayFreeWhatOthersAllocated) {
       std::minstd_rand random(t + 1);
       for (u64 i = 0; i < 20'000; i++) {
         const unsigned order = random() % (max_listed_order + 1);
-        const block made = {alloc_pages(order), order, u64{t} << 56 | i << 16};
+        bool clean;
+        const block made = {alloc_pages(order, &clean), order, u64{t} << 56 | i << 16};
         mark(region.frames.address_of(made.head), std::size_t{1} << order, made.mark);
         block old;
         {

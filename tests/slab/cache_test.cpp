@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "../os/kernel.h"
 #include "../page/started.h"
 #include "../preload/child.h"
 #include "page/page_alloc.h"
@@ -202,6 +203,74 @@ TEST_P(CacheOfSize, ThreadsMayGiveBackWhatOthersTook) {
 INSTANTIATE_TEST_SUITE_P(Sizes, CacheOfSize,
                          testing::Values(8, 16, 64, 112, 256, 1024, 1792, 4096, 10240, 32768, 65536,
                                          max_small_size));
+
+// Pages behind objects that were just taken from new slabs, none of them written to. All zeros, as
+// nothing was in them before.
+class NewSlabs : public testing::Test {
+ protected:
+  void SetUp() override {
+    start_heap();
+    shrink_all(false);
+    reclaim_everything();
+  }
+  void TearDown() override {
+    shrink_all(false);
+    reclaim_everything();
+  }
+
+  // Of the pages in which `count` objects of the class lie, how many are in memory; and of the
+  // frames of their slabs.
+  struct pages {
+    std::size_t of_objects;
+    std::size_t resident;
+    std::size_t resident_in_slabs;
+  };
+  static pages take_objects(std::size_t object_size, unsigned count) {
+    const unsigned c = compute_class(object_size);
+    const slab_shape& shape = general_caches[c].shape();
+    std::vector<void*> objects;
+    std::set<const char*> frames, slabs;
+    for (unsigned i = 0; i < count; i++) {
+      objects.push_back(take(c));
+      const auto* begin = static_cast<const char*>(objects.back());
+      slabs.insert(region.frames.address_of(slab_of(begin, shape)));
+      for (std::size_t at = 0; at < object_size; at += page_size)
+        frames.insert(frames_base + align_down(offset_of(begin + at), page_size));
+    }
+    pages found = {frames.size(), 0, 0};
+    for (const char* frame : frames)
+      found.resident += resident_pages(frame, page_size);
+    for (const char* slab : slabs)
+      found.resident_in_slabs += resident_pages(slab, std::size_t{shape.pages} << page_shift);
+    for (void* object : objects)
+      EXPECT_TRUE(is_zero(object, object_size));
+    for (void* object : objects)
+      give(c, object);
+    return found;
+  }
+};
+
+TEST_F(NewSlabs, OfASmallHeapHaveOnlyThePagesThatAreTouched) {
+  const pages found = take_objects(1000, 200);
+  EXPECT_GE(found.of_objects, 45u);
+  EXPECT_EQ(found.resident_in_slabs, 0u);
+}
+
+TEST_F(NewSlabs, OfALargeHeapHaveTheirPagesBeforeTheFirstTouch) {
+  if (!knows_populate()) GTEST_SKIP() << "needs Linux 5.14 (MADV_POPULATE_WRITE)";
+  constexpr std::size_t much = 32 * mib >> page_shift;
+  bool clean;
+  page* run = alloc_run(much, 1, &clean);
+  ASSERT_NE(run, nullptr);
+  const pages small = take_objects(1000, 200);
+  EXPECT_GE(small.of_objects, 45u);
+  EXPECT_EQ(small.resident, small.of_objects);
+  // A batch of objects ahead of the caller, and four pages ahead of that.
+  EXPECT_LE(small.resident_in_slabs, small.of_objects + 8);
+  const pages large = take_objects(8000, 200);
+  EXPECT_EQ(large.resident_in_slabs, 0u) << "of objects that may not be written to as a whole";
+  free_run(run, much, true);
+}
 
 class WrongUse : public CacheOfSize {
  protected:
