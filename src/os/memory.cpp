@@ -93,10 +93,10 @@ bool make_readable(void* address, std::size_t size) {
 }
 
 void populate(void* address, std::size_t size) {
-  static constinit std::atomic<bool> is_unknown{false};
-  if (is_unknown.load(std::memory_order_relaxed)) return;
-  if (syscall(SYS_madvise, address, size, MADV_POPULATE_WRITE) == -EINVAL)
-    is_unknown.store(true, std::memory_order_relaxed);
+  static constinit std::atomic<bool> is_refused{false};  // written by anyone, relaxed
+  if (is_refused.load(std::memory_order_relaxed)) return;
+  if (syscall(SYS_madvise, address, size, MADV_POPULATE_WRITE) != 0)
+    is_refused.store(true, std::memory_order_relaxed);
 }
 
 bool purge(void* address, std::size_t size) {

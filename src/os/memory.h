@@ -31,7 +31,7 @@ bool commit(void* address, std::size_t size);
 bool make_readable(void* address, std::size_t size);
 
 // Brings the pages behind committed memory in, as the first write to each would, in one call.
-// Without effect where the system does not know that (Linux < 5.14) or has no memory.
+// Where the system refuses (Linux < 5.14, a seccomp filter) it is not asked again.
 void populate(void* address, std::size_t size);
 
 // Frees the pages behind committed memory at once; it reads as zero afterwards and stays committed.

@@ -149,27 +149,29 @@ void kmem_cache::take_from(page* slab, void** objects, unsigned count) {
   slab->count += count;
   objects_out_ += count;
   if (slab->count == shape_.objects) partial_.remove(slab);
-  if (slab != untouched_.slab) return;
+  if (slab != untouched_) return;
   const auto end =
       static_cast<std::size_t>(static_cast<char*>(*objects) - base) + shape_.object_size;
-  untouched_.used = std::max(untouched_.used, static_cast<u32>(bytes_to_pages(end)));
+  untouched_used_ = std::max(untouched_used_, static_cast<u16>(bytes_to_pages(end)));
 }
 
 void kmem_cache::watch_untouched(page* slab) {
   const bool is_touched = layout_.checks || ctor_;
-  if (shape_.object_size <= largest_populated_object && !is_touched) untouched_ = {slab, 0, 0};
+  untouched_ = shape_.object_size <= largest_populated_object && !is_touched ? slab : nullptr;
+  untouched_used_ = untouched_done_ = 0;
 }
 
 // What is to be brought into memory, after the lock was released, for the objects that were taken.
 kmem_cache::byte_range kmem_cache::claim_untouched() {
-  const u32 begin = untouched_.populated;
-  if (untouched_.used <= begin) return {};
+  const std::size_t begin = untouched_done_;
+  if (!untouched_ || untouched_used_ <= begin) return {};
   const std::size_t ahead = std::min(normal_zone.used_pages() / ahead_share, most_ahead);
-  untouched_.populated = std::min<u32>(std::max<u32>(untouched_.used, begin + ahead), shape_.pages);
-  if (untouched_.populated - begin < 2 || ahead < 2) return {};
-  char* base = shape_.space->address_of(untouched_.slab);
-  return {base + (std::size_t{begin} << page_shift),
-          std::size_t{untouched_.populated - begin} << page_shift};
+  const std::size_t wanted = std::max<std::size_t>(untouched_used_, begin + ahead);
+  const std::size_t end = std::min<std::size_t>(wanted, shape_.pages);
+  untouched_done_ = static_cast<u16>(end);
+  if (end - begin < 2 || ahead < 2) return {};
+  char* base = shape_.space->address_of(untouched_);
+  return {base + (begin << page_shift), (end - begin) << page_shift};
 }
 
 unsigned kmem_cache::take_batch(void** objects, unsigned count, gfp_t gfp, bool* clean) {
@@ -220,7 +222,7 @@ page* kmem_cache::new_slab(gfp_t gfp, unsigned node, bool* clean) {
   bool pages_are_clean;
   page* head = new_pages(gfp, node, &pages_are_clean);
   if (!head) return nullptr;
-  populate_slab(head, shape_, number_, static_cast<u8>(class_byte_));
+  make_slab(head, shape_, number_, static_cast<u8>(class_byte_));
   if (layout_.checks || ctor_) construct(head, gfp);
   if (clean) *clean = pages_are_clean;
   return head;
@@ -394,7 +396,7 @@ void kmem_cache::release_empty() {
 void kmem_cache::take_empty(list<page>* taken, unsigned keep) {
   while (empty_count_ > keep) {
     page* slab = empty_.pop_front();
-    if (slab == untouched_.slab) untouched_ = {};
+    if (slab == untouched_) untouched_ = nullptr;
     taken->push_front(slab);
     empty_count_--;
     slabs_--;

@@ -219,12 +219,6 @@ class alignas(cache_line) kmem_cache {
   }
 
  private:
-  // The slab that was made last, if its pages came clean.
-  struct untouched_slab {
-    page* slab;
-    u32 used;       // pages from its begin in which objects were handed out
-    u32 populated;  // pages that are in memory, or that were left to page faults
-  };
   struct byte_range {
     char* begin;
     std::size_t size;
@@ -321,13 +315,19 @@ class alignas(cache_line) kmem_cache {
   u16 shared_count_ QUARRY_GUARDED_BY(lock_) = 0;
   u16 shared_seen_ QUARRY_GUARDED_BY(lock_) = 0;  // at the last shrink
   u32 empty_count_ QUARRY_GUARDED_BY(lock_) = 0;
+  u32 slabs_ QUARRY_GUARDED_BY(lock_) = 0;
+  // Of the untouched slab, from its begin: pages in which objects were handed out, and pages that
+  // are in memory by now or were left to page faults.
+  u16 untouched_used_ QUARRY_GUARDED_BY(lock_) = 0;
+  u16 untouched_done_ QUARRY_GUARDED_BY(lock_) = 0;
   void** shared_ QUARRY_GUARDED_BY(lock_) = nullptr;  // made when it is first needed
-  std::size_t slabs_ QUARRY_GUARDED_BY(lock_) = 0;
   std::size_t objects_out_ QUARRY_GUARDED_BY(lock_) = 0;
   list<page> partial_ QUARRY_GUARDED_BY(lock_);  // some objects in use, some free
   list<page> empty_ QUARRY_GUARDED_BY(lock_);    // no object in use; full slabs are on no list
-  untouched_slab untouched_ QUARRY_GUARDED_BY(lock_){};
+  page* untouched_ QUARRY_GUARDED_BY(lock_) = nullptr;  // the slab made last, if it came clean
 };
+// A program has memory for all of the general ones from the start.
+static_assert(sizeof(kmem_cache) == 3 * cache_line);
 
 // The general caches, by size class; entry 0 is none.
 QUARRY_HIDDEN extern kmem_cache general_caches[class_count];

@@ -55,7 +55,7 @@ slab_shape shape_for(std::size_t object_size, const frame_space* space) {
   }
 }
 
-void populate_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte) {
+void make_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte) {
   head->kind = page_kind::slab;
   head->order = shape.order;
   head->tag = cache;

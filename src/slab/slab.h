@@ -36,7 +36,7 @@ constexpr std::size_t index_capacity(unsigned order) {
 
 // Makes the pages a slab whose objects are all free. `class_byte` is what free() finds in the class
 // map for its frames.
-void populate_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte);
+void make_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte);
 // The reverse: the pages are as they came.
 void dissolve_slab(page* head, const slab_shape& shape);
 

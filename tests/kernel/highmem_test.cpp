@@ -317,6 +317,7 @@ struct written_block {
 // Takes a block, writes to all of it and frees it.
 written_block free_written_block(unsigned order) {
   struct page* page = highmem_page(0, order);
+  EXPECT_NE(page, nullptr);
   const int file = quarry_highmem_fd(page, nullptr);
   write_to_block(page, size_t{1} << order);
   const size_t during = bytes_in_memory(file);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "../preload/child.h"
+#include "../seccomp.h"
 #include "base/bits.h"
 #include "kernel.h"
 #include "os/file.h"
@@ -101,12 +102,30 @@ TEST_F(OsMemory, PopulatedMemoryIsThereBeforeItIsTouched) {
   EXPECT_TRUE(reads_as(memory, size, 0));
 }
 
+// Each in a process of its own, which then does without.
 TEST_F(OsMemory, WhatCanNotBePopulatedStaysAsItIs) {
-  os::populate(memory, size);
-  EXPECT_TRUE(read_faults());
-  ASSERT_TRUE(os::commit(memory, size / 2));
-  os::populate(memory, size);
-  EXPECT_TRUE(reads_as(memory, size / 2, 0));
+  EXPECT_TRUE(run_in_child([this] {
+                os::populate(memory, size);
+                if (!os::commit(memory, size) || !reads_as(memory, size, 0)) _exit(1);
+                memory[0] = 7;
+                os::populate(memory, size);
+                if (memory[0] != 7 || !reads_as(memory + 1, size - 1, 0)) _exit(1);
+              }).succeeded());
+}
+
+TEST_F(OsMemory, APopulateThatIsRefusedIsNotTriedAgain) {
+  ASSERT_TRUE(os::commit(memory, size));
+  const auto result = run_in_child([this] {
+    using namespace seccomp_test;
+    if (!refuse(SYS_madvise)) _exit(2);
+    os::populate(memory, size);
+    if (!filter_calls(SYS_madvise, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW)) _exit(1);
+    os::populate(memory, size);
+    if (!reads_as(memory, size, 0)) _exit(1);
+  });
+  if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 2)
+    GTEST_SKIP() << "needs seccomp filters";
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status;
 }
 
 TEST_F(OsMemory, PurgedMemoryIsGoneReadsAsZeroAndStaysCommitted) {

@@ -69,7 +69,7 @@ class slab {
   explicit slab(std::size_t object_size) : shape(shape_for(object_size)) {
     bool clean;
     head = shape.single ? alloc_run(shape.pages, 1, &clean) : alloc_pages(shape.order, &clean);
-    populate_slab(head, shape, some_cache, some_class);
+    make_slab(head, shape, some_cache, some_class);
   }
   ~slab() {
     dissolve_slab(head, shape);
