@@ -103,6 +103,16 @@ bool purge(void* address, std::size_t size) {
   return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
 }
 
+bool purge_in_part(void* address, std::size_t size) {
+  // MADV_DONTNEED just unmaps, but MADV_FREE cuts up first (Linux, madvise_free_huge_pmd()).
+  syscall(SYS_madvise, address, size, MADV_FREE);
+  return purge(address, size);
+}
+
+void prefer_huge_pages(void* address, std::size_t size) {
+  syscall(SYS_madvise, address, size, MADV_HUGEPAGE);
+}
+
 void keep_pages_small(void* address, std::size_t size) {
   syscall(SYS_madvise, address, size, MADV_NOHUGEPAGE);
 }

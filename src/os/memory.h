@@ -38,6 +38,14 @@ void populate(void* address, std::size_t size);
 // False where the system refuses: the contents then stay (locked memory).
 bool purge(void* address, std::size_t size);
 
+// As purge(), for what may be parts of huge pages: these are cut up first, since the system would
+// otherwise keep what is given back of them until it is short of memory.
+bool purge_in_part(void* address, std::size_t size);
+
+// From now on memory here comes in huge pages, where whole ones fit and the system gives them to
+// who asks (transparent_hugepage/enabled: madvise, always).
+void prefer_huge_pages(void* address, std::size_t size);
+
 // From now on memory here comes in pages of the smallest size, where the system would give huge
 // ones to whoever does not refuse them (transparent_hugepage/enabled: always).
 void keep_pages_small(void* address, std::size_t size);

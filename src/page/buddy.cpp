@@ -198,12 +198,13 @@ bool buddy::extend(std::size_t first, std::size_t count) {
   return true;
 }
 
-page* buddy::take_dirty(bool young_too) {
+page* buddy::take_dirty(bool young_too, unsigned least) {
   settle();
   for (free_list where : {old(), young_}) {
     if (where == young_ && !young_too) break;
-    if (!nonempty_[index_of(where)]) continue;
-    const unsigned order = floor_log2(nonempty_[index_of(where)]);
+    const u32 large = nonempty_[index_of(where)] >> least;
+    if (!large) continue;
+    const unsigned order = least + floor_log2(large);
     page* head = lists_[index_of(where)][order].front();
     remove(head);
     return head;

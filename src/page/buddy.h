@@ -47,8 +47,9 @@ class buddy {
     young_ = young_ == free_list::dirty_a ? free_list::dirty_b : free_list::dirty_a;
   }
 
-  // The largest dirty block, an old one only unless `young_too`; nullptr where there is none.
-  page* take_dirty(bool young_too);
+  // The largest dirty block, of 2^least units at least, an old one only unless `young_too`; nullptr
+  // where there is none.
+  page* take_dirty(bool young_too, unsigned least = 0);
 
   // Units that are free, those of them that are dirty as far as is known, and blocks of one order.
   std::size_t free_units() const { return free_units_ + ahead_.count; }

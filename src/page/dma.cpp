@@ -38,7 +38,7 @@ bool keep_dma(frame_space*, std::size_t, std::size_t) {
   return false;
 }
 
-constexpr zone_backing dma_backing = {commit_dma, keep_dma, huge_pages};
+constexpr zone_backing dma_backing = {commit_dma, keep_dma, huge_pages, false};
 constinit zone the_zone{&space, &dma_backing, zone_kind::dma};
 
 bool prepare() {

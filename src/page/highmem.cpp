@@ -45,7 +45,7 @@ bool purge_highmem(frame_space*, std::size_t first, std::size_t pages) {
   return file.purge(offset_in_file(first), pages << page_shift);
 }
 
-constexpr zone_backing highmem_backing = {commit_highmem, purge_highmem, step};
+constexpr zone_backing highmem_backing = {commit_highmem, purge_highmem, step, false};
 constinit zone the_zone{&space, &highmem_backing, zone_kind::highmem};
 
 // A slot of mappings: the pages, one that cannot be touched, and the list of the pages' entries.

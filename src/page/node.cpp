@@ -29,7 +29,7 @@ bool purge_on_node(frame_space* space, std::size_t first, std::size_t pages) {
   return region_backing.purge(space, first, pages);
 }
 
-constexpr zone_backing node_backing = {commit_on_node, purge_on_node, 2 * mib >> page_shift};
+constexpr zone_backing node_backing = {commit_on_node, purge_on_node, 2 * mib >> page_shift, true};
 
 constexpr zone node_zone(unsigned node) {
   return {&spaces[node - 1], &node_backing, zone_kind::normal, node};

@@ -76,7 +76,8 @@ std::size_t reclaim_period(unsigned period) {
   shrink(period % busy_shrink_periods != 0);
   std::size_t purged = 0;
   for_each_zone([&](zone* z) {
-    purged += z->purge(pages_to_keep(z), false);
+    purged += z->purge(pages_to_keep(z), purge_depth::whole);
+    if (is_much_free(z)) purged += z->purge(pages_to_keep(z), purge_depth::unused);
     z->start_period();
   });
   return purged;
@@ -120,7 +121,7 @@ bool reclaim_everything(std::size_t keep) {
   const std::size_t used = used_pages();
   shrink(false);
   std::size_t purged = 0;
-  for_each_zone([&](zone* z) { purged += z->purge(keep >> page_shift, true); });
+  for_each_zone([&](zone* z) { purged += z->purge(keep >> page_shift, purge_depth::everything); });
   return purged != 0 || used_pages() < used;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "os/memory.h"
+#include "os/options.h"
 
 namespace quarry {
 
@@ -21,6 +22,16 @@ constexpr std::size_t map_purge_pages = 1 << 7;
 
 constexpr std::size_t most_reserve = 64 * mib;
 
+// A zone of so many pages grows by huge ones from there on, of which the last is seldom in use as a
+// whole: a 32nd of the memory at most, for a page fault per 2 MiB.
+constexpr std::size_t least_grown_huge = 64 * mib >> page_shift;
+constexpr std::size_t huge_pages = os::huge_page_size >> page_shift;
+
+// The first frame that may be part of a huge page.
+std::size_t huge_from() {
+  return os::is_default(os::option::huge) ? least_grown_huge : SIZE_MAX;
+}
+
 // From so many pages on a run lies where it fits, on no power of two; below, a block that grows
 // would find the next pages taken more often than a few pages are worth.
 constexpr std::size_t least_as_it_fits = 32 * kib >> page_shift;
@@ -36,6 +47,9 @@ void purge_map(page* head, std::size_t pages) {
 bool commit_region(frame_space* space, std::size_t first, std::size_t pages) {
   char* begin = space->base + (first << page_shift);
   if (!commit_part(begin, pages << page_shift)) return false;
+  const std::size_t huge = std::max(first, huge_from());
+  if (huge < first + pages)
+    os::prefer_huge_pages(space->base + (huge << page_shift), (first + pages - huge) << page_shift);
   // A free() that sees the new bound must see the maps behind it: they were committed before, and a
   // pointer into the new frames reaches another thread only through a later release.
   const std::size_t end = offset_of(begin) + (pages << page_shift);
@@ -45,17 +59,10 @@ bool commit_region(frame_space* space, std::size_t first, std::size_t pages) {
   return true;
 }
 
-// Where huge pages come unasked, khugepaged would soon fill the holes that purges leave between
-// pages in use (khugepaged/max_ptes_none: all but one may be missing).
-void keep_holes_open() {
-  static constinit bool done = false;  // under the reclaim lock
-  if (!done) os::keep_pages_small(frames_base, region.frames.total << page_shift);
-  done = true;
-}
-
 bool purge_region(frame_space* space, std::size_t first, std::size_t pages) {
-  keep_holes_open();
-  if (!os::purge(space->base + (first << page_shift), pages << page_shift)) return false;
+  char* begin = space->base + (first << page_shift);
+  const bool is_part = first >= huge_from() && pages < huge_pages;
+  if (!(is_part ? os::purge_in_part : os::purge)(begin, pages << page_shift)) return false;
   if (pages >= map_purge_pages) purge_map(space->page_at(first), pages);
   return true;
 }
@@ -70,7 +77,7 @@ std::size_t square_root(std::size_t n) {
 
 }  // namespace
 
-constinit const zone_backing region_backing = {commit_region, purge_region, region_step};
+constinit const zone_backing region_backing = {commit_region, purge_region, region_step, true};
 
 watermarks watermarks_for(std::size_t committed_pages) {
   if (committed_pages == 0) return {};
@@ -119,7 +126,7 @@ bool zone::grow(const run_shape& run) {
   const std::size_t begin = committed_pages();
   const std::size_t block = std::size_t{1} << run.order;
   const std::size_t end = run.anywhere ? begin + run.pages : align_up(begin, block) + block;
-  const std::size_t step = backing_->step;
+  const std::size_t step = begin < huge_from() ? backing_->step : huge_pages;
   const std::size_t needed = align_up(end, step);
   const std::size_t generous = align_up(begin + std::max(begin / 8, step), step);
   if (generous > needed && commit_to(generous)) return true;
@@ -250,7 +257,18 @@ bool zone::extend(page* head, std::size_t pages, std::size_t wanted) {
   return true;
 }
 
-std::size_t zone::purge(std::size_t keep, bool young_too) {
+// Before a purge. Where huge pages come unasked or were asked for, khugepaged would soon fill the
+// holes between pages in use (khugepaged/max_ptes_none: all but one may be missing).
+void zone::keep_hole_open(std::size_t first, std::size_t pages) {
+  const bool is_hole = first < huge_from() || pages < huge_pages;
+  if (!backing_->may_be_huge || !is_hole || first < small_) return;
+  small_ = first < huge_from() ? std::min(huge_from(), space_->total) : committed_pages();
+  os::keep_pages_small(space_->base, small_ << page_shift);
+}
+
+std::size_t zone::purge(std::size_t keep, purge_depth depth) {
+  const bool is_huge = backing_->may_be_huge && committed_pages() > std::max(small_, huge_from());
+  const unsigned least = is_huge && depth == purge_depth::whole ? order_of_pages(huge_pages) : 0;
   std::size_t purged = 0;
   for (;;) {
     page* head;
@@ -258,15 +276,17 @@ std::size_t zone::purge(std::size_t keep, bool young_too) {
       os::lock_guard guard(lock_);
       take_deferred();
       if (buddy_.dirty_units() <= keep) return purged;
-      head = buddy_.take_dirty(young_too);
+      head = buddy_.take_dirty(depth == purge_depth::everything, least);
       if (!head) return purged;
       // On no list while the lock is open, and no buddy to merge with.
       head->kind = page_kind::cached;
       isolated_ += std::size_t{1} << head->order;
       publish_figures();
     }
+    const std::size_t first = space_->number_of(head);
     const std::size_t pages = std::size_t{1} << head->order;
-    const bool clean = backing_->purge(space_, space_->number_of(head), pages);
+    keep_hole_open(first, pages);
+    const bool clean = backing_->purge(space_, first, pages);
     os::lock_guard guard(lock_);
     isolated_ -= pages;
     give(head, pages, clean);

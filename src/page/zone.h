@@ -22,6 +22,14 @@ struct zone_backing {
   // Gives the memory of a free block back: it reads as zero afterwards. False where it stays.
   bool (*purge)(frame_space* space, std::size_t first, std::size_t pages);
   std::size_t step;  // pages that are committed at a time, if not more
+  bool may_be_huge;  // in a large zone, see huge_from()
+};
+
+// What is purged.
+enum class purge_depth : u8 {
+  whole,       // what was free for a whole period, but no part of a huge page
+  unused,      // what was free for a whole period
+  everything,  // all that is free
 };
 
 struct watermarks {
@@ -96,9 +104,9 @@ class zone {
   // them is in use, or too few would be left for the reserve; nothing has changed then.
   bool extend(page* head, std::size_t pages, std::size_t wanted) QUARRY_EXCLUDES(lock_);
 
-  // Gives dirty memory back to the system until at most `keep` pages of it are left: what was free
-  // for a whole period, or all of it. Returns the pages given back.
-  std::size_t purge(std::size_t keep, bool young_too) QUARRY_EXCLUDES(lock_);
+  // Gives dirty memory back to the system until at most `keep` pages of it are left. Returns the
+  // pages given back. By one thread at a time.
+  std::size_t purge(std::size_t keep, purge_depth depth) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 
   // From now on the zone keeps a reserve. Until then its watermarks are 0.
@@ -132,6 +140,7 @@ class zone {
   page* place(const run_shape& run, bool* clean) QUARRY_REQUIRES(lock_);
   bool grow(const run_shape& run) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
+  void keep_hole_open(std::size_t first, std::size_t pages);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
   void take_deferred() QUARRY_REQUIRES(lock_);
   void publish_figures() QUARRY_REQUIRES(lock_);
@@ -141,6 +150,7 @@ class zone {
   std::size_t limit_ = 0;  // written at start-up; 0 is the end of the space
   frame_space* const space_;
   const zone_backing* const backing_;
+  std::size_t small_ = 0;  // frames below refuse huge pages; written by who purges
 
   os::lock lock_;
   buddy buddy_ QUARRY_GUARDED_BY(lock_);

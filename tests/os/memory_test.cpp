@@ -17,6 +17,7 @@
 
 #include "../preload/child.h"
 #include "../seccomp.h"
+#include "../smaps.h"
 #include "base/bits.h"
 #include "kernel.h"
 #include "os/file.h"
@@ -138,6 +139,53 @@ TEST_F(OsMemory, PurgedMemoryIsGoneReadsAsZeroAndStaysCommitted) {
   memory[0] = 1;
 }
 
+// Two huge pages, the first of which is in memory. Its mapping has no other.
+class OsHugePage : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NE(memory = static_cast<char*>(os::reserve_below(tib, 2 * os::huge_page_size)), nullptr);
+    ASSERT_TRUE(os::commit(memory, 2 * os::huge_page_size));
+    os::prefer_huge_pages(memory, 2 * os::huge_page_size);
+    memory[0] = 7;
+    if (huge_bytes() == 0)
+      GTEST_SKIP() << "needs transparent_hugepage/enabled at madvise or always, and 2 MiB in one";
+  }
+  void TearDown() override { os::release(memory, 2 * os::huge_page_size); }
+
+  std::size_t huge_bytes() const { return std::stoul(smaps_field(memory, "AnonHugePages")) * kib; }
+  static std::size_t pages_cut_up() {
+    std::ifstream counters("/proc/vmstat");
+    std::string name;
+    for (std::size_t value; counters >> name >> value;)
+      if (name == "thp_split_page") return value;
+    return 0;
+  }
+
+  char* memory = nullptr;
+};
+
+TEST_F(OsHugePage, ComesAsAWholeWhereItIsPreferred) {
+  EXPECT_EQ(huge_bytes(), os::huge_page_size);
+  EXPECT_EQ(resident_pages(memory, os::huge_page_size), os::huge_page_size / page_size);
+}
+
+TEST_F(OsHugePage, DoesNotComeWherePagesAreToBeKeptSmall) {
+  os::keep_pages_small(memory, 2 * os::huge_page_size);
+  memory[os::huge_page_size] = 7;
+  EXPECT_EQ(resident_pages(memory + os::huge_page_size, os::huge_page_size), 1u);
+}
+
+TEST_F(OsHugePage, IsCutUpWhereAPartIsPurged) {
+  const std::size_t before = pages_cut_up();
+  constexpr std::size_t half = os::huge_page_size / 2;
+  ASSERT_TRUE(os::purge_in_part(memory + half, half));
+  EXPECT_EQ(huge_bytes(), 0u);
+  EXPECT_EQ(resident_pages(memory, os::huge_page_size), half / page_size);
+  EXPECT_EQ(memory[0], 7);
+  EXPECT_TRUE(reads_as(memory + half, half, 0));
+  EXPECT_GT(pages_cut_up(), before) << "the system keeps what was given back";
+}
+
 TEST_F(OsMemory, LockedMemoryIsNotPurgedAndKeepsItsContents) {
   ASSERT_TRUE(os::commit(memory, size));
   std::memset(memory, 7, size);
@@ -145,6 +193,7 @@ TEST_F(OsMemory, LockedMemoryIsNotPurgedAndKeepsItsContents) {
   if (syscall(SYS_mlock, memory, size) != 0)
     GTEST_SKIP() << "needs RLIMIT_MEMLOCK of " << size << " bytes";
   EXPECT_FALSE(os::purge(memory, size));
+  EXPECT_FALSE(os::purge_in_part(memory, size));
   EXPECT_TRUE(reads_as(memory, size, 7));
 }
 
@@ -211,20 +260,9 @@ TEST_F(OsMemory, TheTargetOfAMoveThatFailsIsStillReserved) {
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status;
 }
 
-// Whether a debugger's core dump has the page: proc(5), smaps, VmFlags without "dd".
+// Whether a debugger's core dump has the page.
 bool is_dumped(const void* address) {
-  std::ifstream maps("/proc/self/smaps");
-  bool here = false;
-  for (std::string line; std::getline(maps, line);) {
-    uptr begin, end;
-    if (sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
-      const auto at = reinterpret_cast<uptr>(address);
-      here = begin <= at && at < end;
-    } else if (here && line.starts_with("VmFlags:")) {
-      return line.find(" dd") == std::string::npos;
-    }
-  }
-  return false;
+  return !has_flag(address, "dd");
 }
 
 TEST_F(OsMemory, CoreDumpsHaveWhatIsCommittedAlone) {

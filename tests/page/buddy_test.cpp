@@ -352,6 +352,18 @@ TEST(Buddy, TheLargestDirtyBlockIsTakenFirst) {
   EXPECT_EQ(u.free.dirty_units(), 0u);
 }
 
+TEST(Buddy, SmallDirtyBlocksAreLeftWhereTheyAreNotWanted) {
+  units u(64);
+  u.free.give(0, 2, false);
+  u.free.give(16, 8, false);
+  EXPECT_EQ(u.free.take_dirty(true, 4), nullptr);
+  page* large = u.free.take_dirty(true, 3);
+  ASSERT_NE(large, nullptr);
+  EXPECT_EQ(u.number_of(large), 16u);
+  EXPECT_EQ(u.free.take_dirty(true, 3), nullptr);
+  EXPECT_EQ(u.free.dirty_units(), 2u);
+}
+
 TEST(Buddy, ABlockGrowsByAllThatIsWantedOrNotAtAll) {
   units u(64);
   u.free.give(3, 20, false);

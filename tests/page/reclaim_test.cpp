@@ -4,12 +4,11 @@
 #include <dirent.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "../preload/child.h"
+#include "../smaps.h"
 #include "os/thread.h"
 #include "page/page_alloc.h"
+#include "page/zone.h"
 #include "started.h"
 
 using namespace page_test;
@@ -27,15 +26,21 @@ unsigned threads_of_this_process() {
   return count;
 }
 
-// Frees 128 MiB that were written, and tells where they are.
-char* free_much() {
+// Takes 128 MiB and writes to them.
+char* take_much() {
   bool clean;
   page* head = alloc_run(run_pages, run_pages, &clean);
   EXPECT_NE(head, nullptr);
   char* memory = region.frames.address_of(head);
   mark(memory, run_pages, 1);
   EXPECT_EQ(resident_pages(memory, run_pages << page_shift), run_pages);
-  free_run(head, run_pages, false);
+  return memory;
+}
+
+// Frees what it takes, and tells where that is.
+char* free_much() {
+  char* memory = take_much();
+  free_run(region.frames.page_of(memory), run_pages, false);
   return memory;
 }
 
@@ -57,27 +62,22 @@ class Reclaim : public testing::Test {
 };
 unsigned Reclaim::threads_before = threads_of_this_process();
 
-// The flags of the mapping that an address lies in (proc(5), smaps), with a space on either side.
-std::string flags_at(const void* address) {
-  std::ifstream mappings("/proc/self/smaps");
-  bool is_it = false;
-  for (std::string line; std::getline(mappings, line);) {
-    std::istringstream fields(line);
-    uptr begin, end;
-    char dash;
-    if (fields >> std::hex >> begin >> dash >> end && dash == '-') {
-      is_it = begin <= reinterpret_cast<uptr>(address) && reinterpret_cast<uptr>(address) < end;
-    }
-    if (is_it && line.starts_with("VmFlags:")) return line.substr(8) + " ";
-  }
-  return "";
+// Frees 128 MiB that were written but for the first page of each 2 MiB.
+char* free_in_parts() {
+  char* memory = take_much();
+  page* head = region.frames.page_of(memory);
+  constexpr std::size_t huge_pages = 2 * mib >> page_shift;
+  for (std::size_t i = 0; i < run_pages; i += huge_pages)
+    normal_zone.free(head + i + 1, huge_pages - 1, false);
+  return memory;
 }
 
 TEST_F(Reclaim, WhatWentBackDoesNotReturnAsHugePages) {
   if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) GTEST_SKIP() << "needs huge pages";
-  char* memory = free_much();
+  char* memory = free_in_parts();
   EXPECT_TRUE(reclaim_everything());
-  EXPECT_NE(flags_at(memory).find(" nh "), std::string::npos) << flags_at(memory);
+  EXPECT_EQ(resident_pages(memory, run_pages << page_shift), run_pages * page_size / (2 * mib));
+  EXPECT_TRUE(has_flag(memory, "nh")) << smaps_field(memory, "VmFlags");
 }
 
 TEST_F(Reclaim, EverythingGoesBackAtOnceWhenAsked) {
@@ -105,6 +105,12 @@ TEST_F(Reclaim, MuchFreeMemoryGoesBackInAnIdleProgramAndTheHelperEnds) {
   char* memory = free_much();
   wait_until([&] { return resident_pages(memory, run_pages << page_shift) < run_pages / 8; });
   wait_until([] { return threads_of_this_process() == threads_before; });
+}
+
+TEST_F(Reclaim, PartsOfHugePagesGoBackTooWhileTheyAreMuch) {
+  char* memory = free_in_parts();
+  reclaim_if_much_is_free();
+  wait_until([&] { return resident_pages(memory, run_pages << page_shift) < run_pages / 8; });
 }
 
 TEST_F(Reclaim, LittleFreeMemoryIsNotWorthAThread) {

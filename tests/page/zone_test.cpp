@@ -87,7 +87,7 @@ TEST_F(Zone, BlocksComeAndGoInBatches) {
 TEST_F(Zone, PurgedMemoryIsGoneAndComesBackCleanAndZero) {
   constexpr std::size_t pages = 32 * mib >> page_shift;
   bool clean;
-  normal_zone.purge(0, true);
+  normal_zone.purge(0, purge_depth::everything);
   EXPECT_EQ(normal_zone.dirty_pages(), 0u);
   page* head = normal_zone.allocate(pages, pages, &clean);
   ASSERT_NE(head, nullptr);
@@ -96,7 +96,7 @@ TEST_F(Zone, PurgedMemoryIsGoneAndComesBackCleanAndZero) {
   normal_zone.free(head, pages, false);
   EXPECT_EQ(normal_zone.dirty_pages(), pages);
   EXPECT_EQ(resident_pages(memory, pages << page_shift), pages);
-  EXPECT_GE(normal_zone.purge(0, true), pages);
+  EXPECT_GE(normal_zone.purge(0, purge_depth::everything), pages);
   EXPECT_EQ(normal_zone.dirty_pages(), 0u);
   EXPECT_EQ(resident_pages(memory, pages << page_shift), 0u);
   head = normal_zone.allocate(pages, pages, &clean);
@@ -107,23 +107,23 @@ TEST_F(Zone, PurgedMemoryIsGoneAndComesBackCleanAndZero) {
 
 TEST_F(Zone, PurgingLeavesWhatIsToBeKeptAndWhatIsYoung) {
   constexpr std::size_t pages = 4 * mib >> page_shift;
-  normal_zone.purge(0, true);
+  normal_zone.purge(0, purge_depth::everything);
   bool clean;
   page* head = normal_zone.allocate(pages, pages, &clean);
   ASSERT_NE(head, nullptr);
   mark(address_of(head), pages, 1);
   normal_zone.free(head, pages, false);
-  EXPECT_EQ(normal_zone.purge(pages, true), 0u);
-  EXPECT_EQ(normal_zone.purge(0, false), 0u);
+  EXPECT_EQ(normal_zone.purge(pages, purge_depth::everything), 0u);
+  EXPECT_EQ(normal_zone.purge(0, purge_depth::unused), 0u);
   EXPECT_EQ(normal_zone.dirty_pages(), pages);
   normal_zone.start_period();
-  EXPECT_GE(normal_zone.purge(0, false), pages);
+  EXPECT_GE(normal_zone.purge(0, purge_depth::unused), pages);
   EXPECT_EQ(normal_zone.dirty_pages(), 0u);
 }
 
 TEST_F(Zone, LockedMemoryStaysDirty) {
   bool clean;
-  normal_zone.purge(0, true);
+  normal_zone.purge(0, purge_depth::everything);
   page* head = normal_zone.allocate(16, 16, &clean);
   ASSERT_NE(head, nullptr);
   char* memory = address_of(head);
@@ -131,7 +131,7 @@ TEST_F(Zone, LockedMemoryStaysDirty) {
   const bool locked = lock_memory(memory, 16 * page_size);
   normal_zone.free(head, 16, false);
   if (!locked) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of 64 KiB";
-  EXPECT_EQ(normal_zone.purge(0, true), 0u);
+  EXPECT_EQ(normal_zone.purge(0, purge_depth::everything), 0u);
   head = normal_zone.allocate(16, 16, &clean);
   EXPECT_FALSE(clean);
   syscall(SYS_munlock, memory, 16 * page_size);
@@ -186,7 +186,9 @@ TEST_F(Zone, AgreesWithAModelOverRandomRequests) {
       used -= r.pages;
     }
     if (step % 500 == 0) normal_zone.start_period();
-    if (step % 700 == 0) normal_zone.purge(random() % 10'000, random() % 2);
+    if (step % 700 == 0) {
+      normal_zone.purge(random() % 10'000, static_cast<purge_depth>(random() % 3));
+    }
     ASSERT_EQ(normal_zone.used_pages(), used);
   }
   for (const auto& [head, r] : runs)
