@@ -22,14 +22,14 @@ constexpr std::size_t map_purge_pages = 1 << 7;
 
 constexpr std::size_t most_reserve = 64 * mib;
 
-// A zone of so many pages grows by huge ones from there on, of which the last is seldom in use as a
-// whole: a 32nd of the memory at most, for a page fault per 2 MiB.
+// With the option `huge` a zone of so many pages grows by huge ones from there on. Not sooner,
+// since the last of them is seldom in use as a whole, which is a 32nd of the memory.
 constexpr std::size_t least_grown_huge = 64 * mib >> page_shift;
 constexpr std::size_t huge_pages = os::huge_page_size >> page_shift;
 
-// The first frame that may be part of a huge page.
+// The first frame that may be part of a huge page that was asked for.
 std::size_t huge_from() {
-  return os::is_default(os::option::huge) ? least_grown_huge : SIZE_MAX;
+  return os::is_default(os::option::huge) ? SIZE_MAX : least_grown_huge;
 }
 
 // From so many pages on a run lies where it fits, on no power of two; below, a block that grows

@@ -1,5 +1,6 @@
-// A zone that has grown large takes huge pages, and gives them back as such while it can. Of what
-// the kernel makes of it see os/memory_test.cpp: here the mapping's flags tell what was asked for.
+// With the option `huge` a zone that has grown large takes huge pages, and gives them back as such
+// while it can. Of what the kernel makes of that see os/memory_test.cpp: here the mapping's flags
+// tell what was asked for.
 #include "../preload/child.h"
 #include "../smaps.h"
 #include "page/reclaim.h"
@@ -22,8 +23,10 @@ char* frame(std::size_t number) {
   return frames_base + (number << page_shift);
 }
 
-// As start_heap(), and its first 64 MiB are in use.
-void start_large_heap() {
+// As start_heap(), with one more option, and its first 64 MiB are in use.
+void start_large_heap(const char* option) {
+  const char* others = getenv("QUARRY_CONF");
+  setenv("QUARRY_CONF", (std::string(others ? others : "") + "," + option).c_str(), 1);
   start_heap();
   bool clean;
   [[maybe_unused]] static page* const first = normal_zone.allocate(large, 1, &clean);
@@ -47,14 +50,13 @@ std::size_t resident(page* head, std::size_t pages) {
 TEST(NoHugePage, IsAskedForWhereTheOptionIsOff) {
   if (!is_known()) GTEST_SKIP() << "needs huge pages";
   const auto ended = run_in_child([] {
-    const char* conf = getenv("QUARRY_CONF");
-    setenv("QUARRY_CONF", (std::string(conf ? conf : "") + ",huge:off").c_str(), 1);
-    start_large_heap();
+    start_large_heap("huge:off");
     page* head = take_beyond(huge_pages);
     if (has_flag(region.frames.address_of(head), "hg")) _exit(1);
     normal_zone.free(head + 1, 1, false);
     normal_zone.start_period();
     if (normal_zone.purge(0, purge_depth::whole) == 0) _exit(2);
+    if (resident(head, huge_pages) != huge_pages - 1) _exit(3);
   });
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
 }
@@ -63,7 +65,7 @@ class HugePage : public testing::Test {
  protected:
   void SetUp() override {
     if (!is_known()) GTEST_SKIP() << "needs huge pages";
-    start_large_heap();
+    start_large_heap("huge:on");
   }
 };
 
