@@ -22,12 +22,12 @@ struct zone_backing {
   // Gives the memory of a free block back: it reads as zero afterwards. False where it stays.
   bool (*purge)(frame_space* space, std::size_t first, std::size_t pages);
   std::size_t step;  // pages that are committed at a time, if not more
-  bool may_be_huge;  // in a large zone, see huge_from()
+  bool may_be_huge;  // the pages of a large zone, with the option `huge`
 };
 
 // What is purged.
 enum class purge_depth : u8 {
-  whole,       // what was free for a whole period, but no part of a huge page
+  whole,       // what was free for a whole period, but no part of a huge page that was asked for
   unused,      // what was free for a whole period
   everything,  // all that is free
 };
@@ -105,7 +105,7 @@ class zone {
   bool extend(page* head, std::size_t pages, std::size_t wanted) QUARRY_EXCLUDES(lock_);
 
   // Gives dirty memory back to the system until at most `keep` pages of it are left. Returns the
-  // pages given back. By one thread at a time.
+  // pages given back. By one thread at a time (reclaim_lock).
   std::size_t purge(std::size_t keep, purge_depth depth) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 
@@ -150,7 +150,7 @@ class zone {
   std::size_t limit_ = 0;  // written at start-up; 0 is the end of the space
   frame_space* const space_;
   const zone_backing* const backing_;
-  std::size_t small_ = 0;  // frames below refuse huge pages; written by who purges
+  std::size_t small_ = 0;  // frames below refuse huge pages; purge() alone reads and writes it
 
   os::lock lock_;
   buddy buddy_ QUARRY_GUARDED_BY(lock_);

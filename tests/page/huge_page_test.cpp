@@ -3,7 +3,6 @@
 // tell what was asked for.
 #include "../preload/child.h"
 #include "../smaps.h"
-#include "page/reclaim.h"
 #include "page/zone.h"
 #include "started.h"
 
