@@ -16,6 +16,9 @@ namespace {
 // and the pages they kept are both gone well within a second.
 constexpr unsigned period_ms = 100;
 
+// So many where what went back was soon taken again, and the program is at work.
+constexpr unsigned longest_wait = 4;
+
 // Periods without anything to do after which the helper ends.
 constexpr unsigned idle_periods = 3;
 
@@ -41,6 +44,7 @@ constinit os::lock reclaim_lock;
 constinit shrink_fn shrink = nullptr;     // written at start-up
 constinit bool may_start_helper = false;  // written at start-up
 constinit os::bare_thread helper;
+constinit unsigned wait_periods = 1;  // the helper's alone
 constinit os::lock helper_lock;
 constinit bool is_helper_stopped = false;  // written where the program has one thread
 
@@ -69,6 +73,32 @@ std::size_t used_pages() {
   return sum;
 }
 
+// Pages of all zones: in use, free and without memory, and committed.
+struct glance {
+  std::size_t used = 0;
+  std::size_t clean = 0;
+  std::size_t committed = 0;
+  bool operator==(const glance&) const = default;
+};
+
+glance glance_at_zones() {
+  glance sum;
+  for_each_zone([&](const zone* z) {
+    const std::size_t used = z->used_pages();
+    const std::size_t committed = z->committed_pages();
+    sum.used += used;
+    sum.clean += committed - used - z->dirty_pages();
+    sum.committed += committed;
+  });
+  return sum;
+}
+
+// Pages without memory that were taken between two glances.
+std::size_t taken_clean(const glance& before, const glance& after) {
+  const std::size_t were_there = before.clean + (after.committed - before.committed);
+  return were_there > after.clean ? were_there - after.clean : 0;
+}
+
 // One period's work. Returns the pages that went back to the system.
 std::size_t reclaim_period(unsigned period) {
   os::lock_guard work(helper_lock);
@@ -83,13 +113,32 @@ std::size_t reclaim_period(unsigned period) {
   return purged;
 }
 
+// Sleeps for so many periods, or until the program has taken and freed no pages for one of them:
+// returns false then.
+bool sleep_while_at_work(unsigned periods) {
+  for (; periods > 0; periods--) {
+    const glance before = glance_at_zones();
+    os::sleep_ms(period_ms);
+    if (glance_at_zones() == before) return false;
+  }
+  return true;
+}
+
 void run_helper() {
   unsigned idle = 0;
-  for (unsigned period = 1; idle < idle_periods; period++) {
-    const std::size_t before = used_pages();
-    os::sleep_ms(period_ms);
-    const std::size_t purged = reclaim_period(period);
-    const bool busy = purged != 0 || used_pages() < before;
+  std::size_t gone = 0;  // pages that went back, half of which are forgotten each time
+  for (unsigned round = 1; idle < idle_periods; round++) {
+    const glance before = glance_at_zones();
+    const bool at_work = sleep_while_at_work(wait_periods);
+    const glance after = glance_at_zones();
+    const bool was_needed = gone > kept_pages && taken_clean(before, after) >= gone / 2;
+    if (was_needed)
+      wait_periods = longest_wait;
+    else if (at_work && wait_periods > 1)
+      wait_periods--;
+    const std::size_t purged = reclaim_period(round);
+    gone = gone / 2 + purged;
+    const bool busy = purged != 0 || used_pages() < before.used;
     idle = busy ? 0 : idle + 1;
   }
 }

@@ -113,6 +113,27 @@ TEST_F(Reclaim, PartsOfHugePagesGoBackTooWhileTheyAreMuch) {
   wait_until([&] { return resident_pages(memory, run_pages << page_shift) < run_pages / 8; });
 }
 
+// Frees 128 MiB. Whether all of them are still in memory after 300 ms, in which the program takes
+// other pages.
+bool stay_while_at_work() {
+  char* memory = free_much();
+  std::vector<page*> taken;
+  for (int i = 0; i < 30; i++) {
+    os::sleep_ms(10);
+    bool clean;
+    taken.push_back(alloc_run(256, 256, &clean));
+  }
+  const bool stayed = resident_pages(memory, run_pages << page_shift) == run_pages;
+  for (page* head : taken)
+    free_run(head, 256, false);
+  return stayed;
+}
+
+TEST_F(Reclaim, WhatIsSoonNeededAgainStaysLongerButNotInAnIdleProgram) {
+  wait_until(stay_while_at_work);
+  wait_until([] { return normal_zone.dirty_pages() < run_pages / 8; });
+}
+
 TEST_F(Reclaim, LittleFreeMemoryIsNotWorthAThread) {
   reclaim_everything();
   wait_until([] { return threads_of_this_process() == threads_before; });
