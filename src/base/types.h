@@ -30,4 +30,7 @@ inline constexpr std::size_t tib = std::size_t{1} << 40;
 // For variables that other files read. Compiling with -fvisibility=hidden hides definitions only;
 // the reader would go through the global offset table.
 #define QUARRY_HIDDEN __attribute__((visibility("hidden")))
+// For zeroed arrays of which a program touches little or nothing: apart from the variables that
+// every program touches, which are then on fewer pages.
+#define QUARRY_SPARSE __attribute__((section(".bss.sparse")))
 #define QUARRY_NOINLINE __attribute__((noinline, cold))

@@ -9,6 +9,9 @@
 #include "base/format.h"
 #include "os/file.h"
 
+// Where the kernel has put the arguments' number; of ld.so (glibc) since 2.1.
+extern "C" void* __libc_stack_end __attribute__((weak));
+
 namespace quarry::os {
 
 namespace {
@@ -101,22 +104,19 @@ void parse_setting(string_view setting) {
   unknown_option(name);
 }
 
-// The value of QUARRY_CONF, from libc's environment or, where malloc is called before libc has one,
-// from the kernel's.
-string_view configuration(char* buffer, std::size_t size) {
+// The environment, from libc or, where malloc is called before libc has one, from the stack that
+// the kernel began the program with: the arguments' number, they, null, and the environment
+// (psABI 3.4.1).
+char** environment() {
+  if (environ || !&__libc_stack_end) return environ;
+  const auto* begin = static_cast<const long*>(__libc_stack_end);
+  return reinterpret_cast<char**>(const_cast<long*>(begin + 1 + *begin + 1));
+}
+
+string_view configuration() {
   constexpr string_view key = "QUARRY_CONF=";
-  if (environ) {
-    for (char** entry = environ; *entry; entry++) {
-      if (string_view(*entry).starts_with(key)) return *entry + key.size();
-    }
-    return {};
-  }
-  string_view rest(buffer, read_file("/proc/self/environ", buffer, size));
-  while (!rest.empty()) {
-    string_view entry = next_part(&rest, '\0');
-    if (!entry.starts_with(key)) continue;
-    entry.remove_prefix(key.size());
-    return entry;
+  for (char** entry = environment(); entry && *entry; entry++) {
+    if (string_view(*entry).starts_with(key)) return *entry + key.size();
   }
   return {};
 }
@@ -125,8 +125,7 @@ string_view configuration(char* buffer, std::size_t size) {
 
 void read_options() {
   if (getauxval(AT_SECURE)) return;
-  static char buffer[16 * kib];
-  string_view settings = configuration(buffer, sizeof(buffer));
+  string_view settings = configuration();
   while (!settings.empty()) {
     const string_view setting = trimmed(next_part(&settings, ','));
     if (!setting.empty()) parse_setting(setting);

@@ -13,12 +13,12 @@ namespace quarry::os {
 namespace {
 
 constexpr std::size_t stack_size = 64 * kib;
-alignas(64) constinit char stack[stack_size]{};
+alignas(64) QUARRY_SPARSE constinit char stack[stack_size]{};
 
 // A thread control block with as much in it as compiled code expects without being asked: its own
 // address (TLS variant II, psABI 3.4.6) and the words behind it, where the stack protector looks.
 constexpr std::size_t control_block_words = 128;
-alignas(64) constinit uptr control_block[control_block_words]{};
+alignas(64) QUARRY_SPARSE constinit uptr control_block[control_block_words]{};
 
 constexpr unsigned long clone_flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
                                       CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |

@@ -10,8 +10,8 @@ namespace {
 constexpr std::size_t frames = dma_size >> page_shift;
 constexpr std::size_t huge_pages = os::huge_page_size >> page_shift;
 
-constinit frame_space space{};   // written as the zone is made
-constinit u8 classes[frames]{};  // the space's
+constinit frame_space space{};                 // written as the zone is made
+QUARRY_SPARSE constinit u8 classes[frames]{};  // the space's
 
 bool commit_locked(char* begin, std::size_t bytes) {
   return os::commit(begin, bytes) && os::lock_memory(begin, bytes);

@@ -1,6 +1,7 @@
 #include "page/node.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "os/cpu.h"
 #include "os/memory.h"
@@ -31,11 +32,12 @@ bool purge_on_node(frame_space* space, std::size_t first, std::size_t pages) {
 
 constexpr zone_backing node_backing = {commit_on_node, purge_on_node, 2 * mib >> page_shift, true};
 
-constexpr zone node_zone(unsigned node) {
-  return {&spaces[node - 1], &node_backing, zone_kind::normal, node};
-}
-constinit zone other_zones[max_nodes - 1] = {node_zone(1), node_zone(2), node_zone(3), node_zone(4),
-                                             node_zone(5), node_zone(6), node_zone(7)};
+// Made where there is more than one node: a program with one touches no page of them.
+QUARRY_SPARSE constinit union room_for_zones {
+  constexpr room_for_zones() : none() {}
+  char none;
+  zone zones[max_nodes - 1];
+} others;
 
 }  // namespace
 
@@ -57,13 +59,15 @@ void start_nodes(unsigned count) {
                         0,
                         page_shift,
                         class_map + first};
+    std::construct_at(&others.zones[node - 1], &spaces[node - 1], &node_backing, zone_kind::normal,
+                      node);
   }
   region.committed.store(total << page_shift, std::memory_order_release);
   nodes = count;
 }
 
 zone* normal_zone_of(unsigned node) {
-  return node == 0 ? &normal_zone : &other_zones[node - 1];
+  return node == 0 ? &normal_zone : &others.zones[node - 1];
 }
 
 unsigned local_node_of_many() {

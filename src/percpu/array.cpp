@@ -27,7 +27,8 @@ struct description {
   u16 batch;
   u16 limit;
 };
-constinit std::atomic<u64> descriptions[index_count + dynamic_count]{};
+alignas(index_count * sizeof(u64)) QUARRY_SPARSE
+    constinit std::atomic<u64> descriptions[index_count + dynamic_count]{};
 
 // One more than the highest dynamic index that was ever declared, counted from the first.
 constinit std::atomic<unsigned> dynamic_seen{0};

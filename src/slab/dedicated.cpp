@@ -23,7 +23,7 @@ static_assert(most_dedicated == KMEM_CACHE_MAX_COUNT);
 constinit os::lock caches_lock;
 
 // The descriptors, written once each, under caches_lock; read anywhere.
-constinit std::atomic<kmem_cache*> descriptors[most_dedicated]{};
+QUARRY_SPARSE constinit std::atomic<kmem_cache*> descriptors[most_dedicated]{};
 
 // One more than the highest that was ever used. Written under caches_lock, read anywhere.
 constinit std::atomic<unsigned> seen{0};

@@ -1,4 +1,5 @@
 // The general caches, which serve malloc.
+#include "os/memory.h"
 #include "slab/cache.h"
 
 namespace quarry {
@@ -14,11 +15,19 @@ constexpr std::size_t shared_total = [] {
     total += shared_limit_for(bytes_of_class(c));
   return total;
 }();
-constinit void* shared_storage[shared_total]{};
+QUARRY_SPARSE constinit void* shared_storage[shared_total]{};
+
+// All of the caches are written to below: a system call costs less than a page fault for each page.
+void populate_caches() {
+  const uptr begin = align_down(reinterpret_cast<uptr>(general_caches), page_size);
+  const uptr end = align_up(reinterpret_cast<uptr>(general_caches + class_count), page_size);
+  os::populate(reinterpret_cast<void*>(begin), end - begin);
+}
 
 }  // namespace
 
 void start_general_caches() {
+  populate_caches();
   void** shared = shared_storage;
   for (unsigned c = 1; c < class_count; c++) {
     const std::size_t limit = shared_limit_for(bytes_of_class(c));

@@ -89,5 +89,33 @@ class Symbols(unittest.TestCase):
         self.assertEqual({name for name in foreign if not name.startswith("quarry_")}, set())
 
 
+class Pages(unittest.TestCase):
+    """Each page is a page fault more for every program that starts."""
+
+    def test_a_program_that_hardly_allocates_writes_to_few(self):
+        program = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env={"LD_PRELOAD": LIBRARY})
+        with program:
+            program.stdin.write(b"x")
+            program.stdin.flush()
+            self.assertEqual(program.stdout.read(1), b"x", "it has not started")
+            smaps = pathlib.Path(f"/proc/{program.pid}/smaps").read_text()
+            program.stdin.close()
+        self.assertLessEqual(written_bytes(smaps), 13 * 4096)
+
+
+def written_bytes(smaps):
+    """What was written to of the library's mappings and of the one behind them, its zeroed variables."""
+    written, ours = 0, False
+    for line in smaps.splitlines():
+        fields = line.split()
+        if not fields[0].endswith(":"):
+            is_file = line.endswith("/libquarry.so")
+            ours = is_file or ours and len(fields) == 5
+        elif ours and fields[0] == "Private_Dirty:":
+            written += int(fields[1]) * 1024
+    return written
+
+
 if __name__ == "__main__":
     unittest.main()
