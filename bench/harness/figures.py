@@ -1,9 +1,14 @@
-"""Medians, ratios and their means, from the JSON of a run (results.py) alone."""
+"""Medians, ratios and their means, from the JSON of a run (results.py) alone.
+
+A machine may be slower in one round than in another, which all allocators of a benchmark meet, so medians of times
+are of times at the benchmark's usual speed: see speeds().
+"""
 
 import math
 import statistics
 
 SYSTEM = "glibc"
+TIMES = ("cost", "wall", "cpu")
 PENALTY = 10  # what a failed run counts as, times the best; or twice the worst, if that is more
 
 
@@ -23,8 +28,24 @@ def values(benchmark, name, key):
 
 
 def medians(benchmark, names, key):
+    slower = speeds(benchmark, key)
     measured = {name: values(benchmark, name, key) for name in names}
-    return {name: statistics.median(found) for name, found in measured.items() if found}
+    return {name: statistics.median(at_usual_speed(found, slower)) for name, found in measured.items() if found}
+
+
+def speeds(benchmark, key):
+    """By round, how many times the usual time a run took: the median of what it was for each allocator.
+
+    Of those that have the figure in every round; [] where there are none, or nothing is timed.
+    """
+    measured = [values(benchmark, name, key) for name in benchmark["runs"]]
+    rounds = max(map(len, measured), default=0)
+    shares = [[value / statistics.median(found) for value in found] for found in measured if len(found) == rounds]
+    return [statistics.median(share) for share in zip(*shares)] if key in TIMES else []
+
+
+def at_usual_speed(found, slower):
+    return [value / speed for value, speed in zip(found, slower)] if len(found) == len(slower) else found
 
 
 def comparable(benchmark, names, key):

@@ -51,7 +51,8 @@ def head(run):
 
 def reading():
     return f"""<h3>How to read it</h3><ul>
-<li>Every ratio is a median over the best median of its benchmark: 1 is the best, 2 takes twice as much.</li>
+<li>Every ratio is a median over the best median of its benchmark: 1 is the best, 2 takes twice as much.
+How much faster or slower than usual the machine was in a round is taken out of times before.</li>
 <li>The allocators took turns in each round. The thin line at the end of a bar spans the ratios to the best
 within single rounds; differences smaller than these lines are noise.</li>
 <li>Bars begin at 0. One beyond {bars.LIMIT:.0f} times the best is torn off; its number is the true one.</li>

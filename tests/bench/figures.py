@@ -41,6 +41,19 @@ class Figures(unittest.TestCase):
         row = benchmark({"glibc": [2, 20, 2], "quarry": [1, 10, 1.25]})
         self.assertEqual(figures.spread(row, "glibc", "quarry", "cost"), (1.6, 2))
 
+    def test_a_slower_round_changes_no_ratio(self):
+        costs = {"glibc": [1, 2, 1], "other": [1, 2, 1], "quarry": [1, 2, 1.9]}
+        self.assertEqual(figures.over_best(benchmark(costs), NAMES, "cost")["quarry"], 1)
+
+    def test_a_machine_has_no_speed_at_taking_memory(self):
+        peaks = {"glibc": [1, 2, 1], "other": [1, 2, 1], "quarry": [1, 2, 1.9]}
+        row = benchmark(peaks, key="peak_kib")
+        self.assertEqual(figures.over_best(row, NAMES, "peak_kib")["quarry"], 1.9)
+
+    def test_a_figure_missing_in_a_round_says_nothing_of_speed(self):
+        row = benchmark({"glibc": [1, 2, 1], "quarry": [2, 4, 2], "other": [3, 0, 3]})
+        self.assertEqual(figures.over_best(row, NAMES, "cost"), {"glibc": 1, "quarry": 2, "other": 3})
+
     def test_the_limit_does_not_compete(self):
         row = benchmark({"glibc": [4], "quarry": [2], "other": [3], "limit": [1]})
         names = figures.names(results(row))
