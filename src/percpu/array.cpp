@@ -308,6 +308,10 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit) 
   }
 }
 
+bool has_arrays() {
+  return cpus_seen.load(std::memory_order_relaxed) != 0;
+}
+
 unsigned limit_of(unsigned index) {
   return describe(index).limit;
 }

@@ -39,6 +39,9 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit);
 // A sequence that the kernel interrupts has done nothing: a pop finds the array empty then, a push
 // full, and it does not grow.
 
+// Whether any CPU ever had an array.
+bool has_arrays();
+
 unsigned pop_batch(unsigned index, void** objects, unsigned count);
 unsigned push_batch(unsigned index, void* const* objects, unsigned count);
 

@@ -348,7 +348,8 @@ void check_own_array(unsigned index) {
 }  // namespace
 
 void check_all() {
-  if (percpu::area_count == 0) return;
+  // Not to touch the areas of a program that has not allocated.
+  if (!percpu::has_arrays()) return;
   for (unsigned c = 1; c < class_count; c++)
     check_own_array(c);
   for_each_descriptor([](kmem_cache* cache) { check_own_array(cache->number()); });

@@ -112,7 +112,7 @@ def written_bytes(smaps):
         if not fields[0].endswith(":"):
             is_file = line.endswith("/libquarry.so")
             ours = is_file or ours and len(fields) == 5
-        elif ours and fields[0] == "Private_Dirty:":
+        elif ours and fields[0] == "Anonymous:":
             written += int(fields[1]) * 1024
     return written
 
