@@ -109,8 +109,8 @@ void parse_setting(string_view setting) {
 // (psABI 3.4.1).
 char** environment() {
   if (environ || !&__libc_stack_end) return environ;
-  const auto* begin = static_cast<const long*>(__libc_stack_end);
-  return reinterpret_cast<char**>(const_cast<long*>(begin + 1 + *begin + 1));
+  auto* count = static_cast<long*>(__libc_stack_end);
+  return reinterpret_cast<char**>(count + 1 + *count + 1);
 }
 
 string_view configuration() {

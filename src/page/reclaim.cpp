@@ -12,22 +12,22 @@ namespace quarry {
 
 namespace {
 
-// A period; memory goes back after it was unused for one to two of them. Short enough that caches
-// and the pages they kept are both gone well within a second.
+// A period. A round of reclaim follows each, and memory goes back after it was unused for one to
+// two rounds. Short enough that caches and the pages they kept are both gone well within a second.
 constexpr unsigned period_ms = 100;
 
-// So many where what went back was soon taken again, and the program is at work.
+// So many periods to a round where what went back was soon taken again, and the program is at work.
 constexpr unsigned longest_wait = 4;
 
-// Periods without anything to do after which the helper ends.
-constexpr unsigned idle_periods = 3;
+// Rounds without anything to do after which the helper ends.
+constexpr unsigned idle_rounds = 3;
 
 // How long a fork waits for the helper, see stop_helper().
 constexpr unsigned patience_ms = 10'000;
 
-// Caches in use are shrunk too, every so many periods: after a burst each of their few objects
+// Caches in use are shrunk too, every so many rounds: after a burst each of their few objects
 // may be the last of its slab.
-constexpr unsigned busy_shrink_periods = 2;
+constexpr unsigned busy_shrink_rounds = 2;
 
 // Dirty memory that is not worth a system call: this much, and a share of what is in use.
 constexpr std::size_t kept_pages = 1 * mib >> page_shift;
@@ -44,7 +44,7 @@ constinit os::lock reclaim_lock;
 constinit shrink_fn shrink = nullptr;     // written at start-up
 constinit bool may_start_helper = false;  // written at start-up
 constinit os::bare_thread helper;
-constinit unsigned wait_periods = 1;  // the helper's alone
+constinit unsigned wait_periods = 1;  // to a round; the helper's alone, of which there is one
 constinit os::lock helper_lock;
 constinit bool is_helper_stopped = false;  // written where the program has one thread
 
@@ -67,43 +67,32 @@ bool is_much_free_anywhere() {
   return false;
 }
 
-std::size_t used_pages() {
-  std::size_t sum = 0;
-  for_each_zone([&](const zone* z) { sum += z->used_pages(); });
-  return sum;
-}
-
-// Pages of all zones: in use, free and without memory, and committed.
+// Pages of all zones: in use, and free but in memory.
 struct glance {
   std::size_t used = 0;
-  std::size_t clean = 0;
-  std::size_t committed = 0;
+  std::size_t dirty = 0;
   bool operator==(const glance&) const = default;
 };
 
 glance glance_at_zones() {
   glance sum;
   for_each_zone([&](const zone* z) {
-    const std::size_t used = z->used_pages();
-    const std::size_t committed = z->committed_pages();
-    sum.used += used;
-    sum.clean += committed - used - z->dirty_pages();
-    sum.committed += committed;
+    sum.used += z->used_pages();
+    sum.dirty += z->dirty_pages();
   });
   return sum;
 }
 
-// Pages without memory that were taken between two glances.
-std::size_t taken_clean(const glance& before, const glance& after) {
-  const std::size_t were_there = before.clean + (after.committed - before.committed);
-  return were_there > after.clean ? were_there - after.clean : 0;
+// Grows by the pages without memory that are taken.
+std::size_t in_memory(const glance& g) {
+  return g.used + g.dirty;
 }
 
-// One period's work. Returns the pages that went back to the system.
-std::size_t reclaim_period(unsigned period) {
+// One round's work. Returns the pages that went back to the system.
+std::size_t reclaim_round(unsigned round) {
   os::lock_guard work(helper_lock);
   os::lock_guard guard(reclaim_lock);
-  shrink(period % busy_shrink_periods != 0);
+  shrink(round % busy_shrink_rounds != 0);
   std::size_t purged = 0;
   for_each_zone([&](zone* z) {
     purged += z->purge(pages_to_keep(z), purge_depth::whole);
@@ -127,18 +116,18 @@ bool sleep_while_at_work(unsigned periods) {
 void run_helper() {
   unsigned idle = 0;
   std::size_t gone = 0;  // pages that went back, half of which are forgotten each time
-  for (unsigned round = 1; idle < idle_periods; round++) {
+  for (unsigned round = 1; idle < idle_rounds; round++) {
     const glance before = glance_at_zones();
     const bool at_work = sleep_while_at_work(wait_periods);
     const glance after = glance_at_zones();
-    const bool was_needed = gone > kept_pages && taken_clean(before, after) >= gone / 2;
+    const bool was_needed = gone > kept_pages && in_memory(after) >= in_memory(before) + gone / 2;
     if (was_needed)
       wait_periods = longest_wait;
     else if (at_work && wait_periods > 1)
       wait_periods--;
-    const std::size_t purged = reclaim_period(round);
+    const std::size_t purged = reclaim_round(round);
     gone = gone / 2 + purged;
-    const bool busy = purged != 0 || used_pages() < before.used;
+    const bool busy = purged != 0 || glance_at_zones().used < before.used;
     idle = busy ? 0 : idle + 1;
   }
 }
@@ -167,11 +156,11 @@ void reclaim_if_heap_grew() {
 
 bool reclaim_everything(std::size_t keep) {
   os::lock_guard guard(reclaim_lock);
-  const std::size_t used = used_pages();
+  const std::size_t used = glance_at_zones().used;
   shrink(false);
   std::size_t purged = 0;
   for_each_zone([&](zone* z) { purged += z->purge(keep >> page_shift, purge_depth::everything); });
-  return purged != 0 || used_pages() < used;
+  return purged != 0 || glance_at_zones().used < used;
 }
 
 void acquire_reclaim() QUARRY_NO_ANALYSIS {

@@ -39,9 +39,6 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit);
 // A sequence that the kernel interrupts has done nothing: a pop finds the array empty then, a push
 // full, and it does not grow.
 
-// Whether any CPU ever had an array.
-bool has_arrays();
-
 unsigned pop_batch(unsigned index, void** objects, unsigned count);
 unsigned push_batch(unsigned index, void* const* objects, unsigned count);
 
@@ -102,6 +99,9 @@ inline bool is_last_in(unsigned index, const void* object) {
   const u32 top = std::atomic_ref(fields_of(a, index)->top).load(std::memory_order_relaxed);
   return std::atomic_ref(slots_of(a)[top]).load(std::memory_order_relaxed) == object;
 }
+
+// Whether any CPU ever had an array: a glance.
+bool has_arrays();
 
 // The most objects that an array of this index may hold.
 unsigned limit_of(unsigned index);

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <sys/auxv.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -39,6 +40,22 @@ TEST(Options, WithAnUnknownNameGetOneLine) {
     const child_result result = run_with_options(std::string(name) + ":on");
     EXPECT_TRUE(result.succeeded()) << name;
     EXPECT_EQ(result.errors, "quarry: QUARRY_CONF: unknown option \"" + std::string(name) + "\"\n");
+  }
+}
+
+// ld.so takes its own name off the stack, where the environment is read from before libc has one.
+TEST(Options, AreReadWhereTheLoaderRunsTheProgramAndNotFromItsArguments) {
+  Dl_info loader;
+  ASSERT_NE(dladdr(reinterpret_cast<void*>(getauxval(AT_BASE)), &loader), 0);
+  for (const char* conf : {"foo:on", "rseq:on"}) {
+    const child_result result = run_in_child([&] {
+      setenv("QUARRY_CONF", conf, 1);
+      execl(loader.dli_fname, loader.dli_fname, "/bin/true", "QUARRY_CONF=bar:on", nullptr);
+      _exit(127);
+    });
+    EXPECT_TRUE(result.succeeded()) << result.status;
+    const bool is_bad = std::string(conf) == "foo:on";
+    EXPECT_EQ(result.errors, is_bad ? "quarry: QUARRY_CONF: unknown option \"foo\"\n" : "");
   }
 }
 
