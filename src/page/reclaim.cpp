@@ -96,7 +96,9 @@ std::size_t reclaim_round(unsigned round) {
   std::size_t purged = 0;
   for_each_zone([&](zone* z) {
     purged += z->purge(pages_to_keep(z), purge_depth::whole);
-    if (is_much_free(z)) purged += z->purge(pages_to_keep(z), purge_depth::unused);
+    // Parts of huge pages only while there is twice as much as may stay.
+    if (z->dirty_pages() > 2 * pages_to_keep(z))
+      purged += z->purge(pages_to_keep(z), purge_depth::unused);
     z->start_period();
   });
   return purged;
