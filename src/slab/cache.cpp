@@ -261,22 +261,11 @@ QUARRY_ALWAYS_INLINE void kmem_cache::store(const returned_word& r) {
   }
 }
 
-// Each object's slab is likely to be a cache miss of its own, unless it is its neighbour's.
-static void prefetch_slabs(const slab_shape& shape, void** objects, unsigned count) {
-  page* last = nullptr;
-  for (unsigned i = 0; i < count; i++) {
-    page* slab = slab_of(objects[i], shape);
-    if (slab != last) __builtin_prefetch(slab, 1);
-    last = slab;
-  }
-}
-
 // Returns how many came back: all, or those before the first that is wrong. Objects that follow
 // each other are often neighbours, and a word read right after it was stored is a stall; so the
 // word last changed is stored when another one is needed.
 unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
   const slab_shape shape = shape_;
-  prefetch_slabs(shape, objects, count);
   returned_word open{};
   unsigned i = 0;
   for (; i < count; i++) {
