@@ -15,14 +15,8 @@ std::atomic_ref<u32> count_of(page* head) {
   return std::atomic_ref(head->count);
 }
 
-// The words of a slab's tails are its free-object index, so that their kind is anything.
-QUARRY_ALWAYS_INLINE bool is_in_slab(const zone* z, const page* p) {
-  const frame_space& space = z->space();
-  return space.classes && *space.class_of(p) != 0;
-}
-
 QUARRY_ALWAYS_INLINE bool is_block(const zone* z, const page* p) {
-  return z && p->kind == page_kind::block && !is_in_slab(z, p);
+  return z && p->kind == page_kind::block && !z->space().is_in_slab(p);
 }
 
 // The page is no head of a block in use: says why, and aborts.
@@ -31,9 +25,9 @@ QUARRY_ALWAYS_INLINE bool is_block(const zone* z, const page* p) {
   if (vm_address_of(p)) os::die(call, p, "a page of vmalloc, which goes with its block");
   if (!z) os::die(call, p, "not a page of this allocator");
   page* head = p;
-  while (head > z->space().map && head->kind == page_kind::none && !is_in_slab(z, head))
+  while (head > z->space().map && head->kind == page_kind::none && !z->space().is_in_slab(head))
     head--;
-  if (is_in_slab(z, head)) os::die(call, p, "not a page block");
+  if (z->space().is_in_slab(head)) os::die(call, p, "not a page block");
   const auto distance = static_cast<std::size_t>(p - head);
   const std::size_t pages = std::size_t{1} << head->order;
   const bool is_free = head->kind == page_kind::free_block || head->kind == page_kind::cached;

@@ -135,26 +135,56 @@ bool buddy::is_free(std::size_t first, std::size_t count) const {
   return true;
 }
 
-page* buddy::take_lowest(std::size_t count, bool* clean) {
+// The free block that ends where the unit begins: of the order by which its head is that far back.
+const page* buddy::block_before(std::size_t number) const {
+  for (unsigned order = 0; order < orders && number >= units_of(order); order++) {
+    if (number % units_of(order) != 0) break;
+    const page* head = space_->page_at(number - units_of(order));
+    const bool is_one = head->kind == page_kind::free_block && head->order == order;
+    if (is_one && !space_->is_in_slab(head)) return head;
+  }
+  return nullptr;
+}
+
+// The first of the free units that lie in one piece with the free block at `number`.
+std::size_t buddy::begin_of_free(std::size_t number) const {
+  while (const page* before = block_before(number))
+    number = space_->number_of(before);
+  return number;
+}
+
+page* buddy::take_lowest(std::size_t count, search how, bool* clean) {
   settle();
   constexpr std::size_t none = SIZE_MAX;
-  constexpr unsigned most_looked_at = 256;
-  std::size_t lowest = none;
-  unsigned looked_at = 0;
+  struct place {
+    bool is_clean = true;
+    std::size_t first = none;
+    auto operator<=>(const place&) const = default;
+  };
+  place at_block, in_gap;
+  // So many units, wherever they begin, have a block of this order among them.
   const unsigned least = floor_log2(count) - std::min(floor_log2(count), 2u);
+  std::size_t left = how == search::brief ? 256 : SIZE_MAX;
   for (unsigned order = orders; order-- > least;) {
     for (const auto& lists : lists_) {
+      const bool is_clean = &lists == &lists_[index_of(free_list::clean)];
       const page* head = lists[order].front();
-      for (; head && looked_at < most_looked_at; head = lists[order].after(head)) {
-        looked_at++;
+      for (; head && left; left--, head = lists[order].after(head)) {
         const std::size_t number = space_->number_of(head);
-        if (number < lowest && is_free(number, count)) lowest = number;
+        if (is_free(number, count)) {
+          if (number < at_block.first) at_block = {is_clean, number};
+        } else if (how == search::whole || (at_block.is_clean && !is_clean)) {
+          const place gap = {is_clean, begin_of_free(number)};
+          if (gap < in_gap && is_free(gap.first, count)) in_gap = gap;
+        }
       }
     }
   }
-  if (lowest == none) return nullptr;
-  take_range(lowest, count, clean);
-  return space_->page_at(lowest);
+  const bool use_gap = at_block.first == none || in_gap.is_clean < at_block.is_clean;
+  const std::size_t first = use_gap ? in_gap.first : at_block.first;
+  if (first == none) return nullptr;
+  take_range(first, count, clean);
+  return space_->page_at(first);
 }
 
 // All of which is free.

@@ -36,10 +36,15 @@ class buddy {
   bool extend(std::size_t first, std::size_t count);
 
   // The lowest `count` units that are free behind each other, whatever blocks they are of, among
-  // those that begin with a block of an eighth of that at least, as far as a look at 256 of them
-  // tells. For large requests: aligned blocks
-  // of the next power of two are hard to find between others, and each leaves a gap.
-  page* take_lowest(std::size_t count, bool* clean);
+  // those that begin with a block of an eighth of that at least. For large requests: aligned blocks
+  // of the next power of two are hard to find between others, and each leaves a gap. Dirty gaps
+  // that begin with smaller blocks come before clean memory, but after other dirty memory, with
+  // which large blocks of all sizes had a peak of 180 rather than 215 MB.
+  enum class search {
+    brief,  // a look at 256 blocks, the largest first
+    whole,  // at all of them, and clean gaps too: finds what there is
+  };
+  page* take_lowest(std::size_t count, search how, bool* clean);
 
   // Dirty blocks that are freed from now on are young; those that were young become old, and those
   // that were old and are still there young again.
@@ -85,6 +90,8 @@ class buddy {
   free_list merged(free_list a, free_list b) const;
   bool is_free_at(std::size_t number, std::size_t limit) const;
   bool is_free(std::size_t first, std::size_t count) const;
+  const page* block_before(std::size_t number) const;
+  std::size_t begin_of_free(std::size_t number) const;
   void take_range(std::size_t first, std::size_t count, bool* clean);
 
   frame_space* space_;

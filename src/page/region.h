@@ -36,6 +36,8 @@ struct frame_space {
   char* address_of(const page* p) const { return base + (number_of(p) << shift); }
   page* page_of(const void* address) const { return map + (offset_of(address) >> shift); }
   u8* class_of(const page* p) const { return classes + number_of(p); }
+  // The words of a slab's tails are its free-object index, so that their kind is anything.
+  bool is_in_slab(const page* p) const { return classes && *class_of(p) != 0; }
   // Whether the entry is one of the map's.
   bool has(const page* p) const {
     return reinterpret_cast<uptr>(p) - reinterpret_cast<uptr>(map) < total * sizeof(page);

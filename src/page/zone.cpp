@@ -139,13 +139,12 @@ page* zone::take(const run_shape& run, bool* clean, std::size_t floor) {
   if (low && buddy_.free_units() < run.pages + std::max(floor, low)) grow(run);
   if (buddy_.free_units() < run.pages + floor) grow(run);
   if (buddy_.free_units() < run.pages + floor) return nullptr;
-  page* head = place(run, clean);
-  if (!head && grow(run)) head = place(run, clean);
-  return head;
+  if (page* head = place(run, buddy::search::brief, clean)) return head;
+  return place(run, grow(run) ? buddy::search::brief : buddy::search::whole, clean);
 }
 
-page* zone::place(const run_shape& run, bool* clean) {
-  return run.anywhere ? buddy_.take_lowest(run.pages, clean)
+page* zone::place(const run_shape& run, buddy::search how, bool* clean) {
+  return run.anywhere ? buddy_.take_lowest(run.pages, how, clean)
                       : buddy_.take(run.order, run.pages, clean);
 }
 

@@ -137,7 +137,7 @@ class zone {
     bool anywhere;
   };
   page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
-  page* place(const run_shape& run, bool* clean) QUARRY_REQUIRES(lock_);
+  page* place(const run_shape& run, buddy::search how, bool* clean) QUARRY_REQUIRES(lock_);
   bool grow(const run_shape& run) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void keep_hole_open(std::size_t first, std::size_t pages);

@@ -54,16 +54,11 @@ class model {
     }
     return false;
   }
-  // The begin of the lowest `count` free units among those that begin with a block of an eighth of
-  // that at least; size() where there are none.
-  std::size_t lowest(std::size_t count) const {
-    const std::size_t least = std::max<std::size_t>(std::bit_floor(count) / 4, 1);
-    for (std::size_t n = 0; n < size();) {
-      const std::size_t block = block_at(n);
-      if (block >= least && all_free(n, count)) return n;
-      n += std::max<std::size_t>(block, 1);
+  bool has_range(std::size_t count) const {
+    for (std::size_t n = 0; n < size(); n++) {
+      if (all_free(n, count)) return true;
     }
-    return size();
+    return false;
   }
   // The free units cut into aligned blocks, each as large as it can be.
   std::vector<std::size_t> blocks() const {
@@ -155,13 +150,12 @@ class comparison {
     use(head, count, clean);
   }
 
-  // Nothing in front of it, but for what begins with less than an eighth of its size.
   void take_lowest() {
     const std::size_t count = 1 + random_() % 300;
-    const std::size_t expected = model_.lowest(count);
+    const bool is_there = model_.has_range(count);
     bool clean = false;
-    page* head = units_.free.take_lowest(count, &clean);
-    ASSERT_EQ(head ? units_.number_of(head) : model_.size(), expected) << count << " units";
+    page* head = units_.free.take_lowest(count, buddy::search::whole, &clean);
+    ASSERT_EQ(head != nullptr, is_there) << count << " units";
     if (head) use(head, count, clean);
   }
 
@@ -386,6 +380,72 @@ TEST(Buddy, ABlockThatGrewAndCannotAgainLeavesWhatIsAheadOfItFree) {
   EXPECT_TRUE(u.free.extend(19, 13));
 }
 
+TEST(Buddy, TheLowestOfTheGapsIsTakenFirst) {
+  units u(256);
+  for (std::size_t begin : {64, 128, 32})
+    u.free.give(begin, 16, false);
+  bool clean;
+  for (std::size_t begin : {32, 64, 128})
+    EXPECT_EQ(u.number_of(u.free.take_lowest(16, buddy::search::brief, &clean)), begin);
+}
+
+// Ten units are two blocks, of two and eight units, the smaller one first where they begin at 6.
+TEST(Buddy, GapsThatBeginWithASmallBlockComeAfterOthersButBeforeCleanMemory) {
+  units u(256);
+  u.free.give(192, 16, true);
+  u.free.give(7, 10, true);
+  u.free.give(39, 10, false);
+  u.free.give(128, 10, false);
+  bool clean;
+  for (std::size_t begin : {128, 39, 192})
+    EXPECT_EQ(u.number_of(u.free.take_lowest(10, buddy::search::brief, &clean)), begin);
+  EXPECT_TRUE(clean);
+  EXPECT_EQ(u.free.take_lowest(10, buddy::search::brief, &clean), nullptr);
+  EXPECT_EQ(u.number_of(u.free.take_lowest(10, buddy::search::whole, &clean)), 7u);
+}
+
+TEST(Buddy, GapsAreFoundByTheLargestBlockInThemWhereverTheyBegin) {
+  constexpr std::size_t gaps = 1000, distance = 40;
+  for (std::size_t begin = 0; begin < 8; begin++) {
+    units u(gaps * distance);
+    for (std::size_t gap = 0; gap < gaps; gap++)
+      u.free.give(gap * distance + begin, 10, false);
+    std::size_t taken = 0;
+    bool clean;
+    while (u.free.take_lowest(10, buddy::search::brief, &clean))
+      taken++;
+    EXPECT_EQ(taken, gaps) << "that begin at " << begin;
+  }
+}
+
+TEST(Buddy, OneGapThatIsLargeEnoughIsFoundAmongManyThatAreNotIfAllAreLookedAt) {
+  constexpr std::size_t gaps = 1000, distance = 40, one = 300;
+  units u(gaps * distance);
+  for (std::size_t gap = 0; gap < gaps; gap++)
+    u.free.give(gap * distance, gap == one ? 10 : 8, false);
+  bool clean;
+  EXPECT_EQ(u.free.take_lowest(10, buddy::search::brief, &clean), nullptr);
+  page* head = u.free.take_lowest(10, buddy::search::whole, &clean);
+  ASSERT_NE(head, nullptr);
+  EXPECT_EQ(u.number_of(head), one * distance);
+}
+
+// The map entries of a slab's last frames are its free-object index, and may look like anything.
+TEST(Buddy, TheEndOfASlabIsNoFreeBlockWhateverItLooksLike) {
+  units u(64);
+  std::vector<u8> classes(64);
+  u.space.classes = classes.data();
+  u.free.give(8, 8, false);
+  bool clean;
+  ASSERT_EQ(u.number_of(u.free.take(3, 8, &clean)), 8u);
+  classes[15] = 1;
+  u.map[15].kind = page_kind::free_block;
+  u.map[15].order = 0;
+  u.free.give(16, 8, false);
+  EXPECT_EQ(u.free.take_lowest(9, buddy::search::whole, &clean), nullptr);
+  EXPECT_EQ(u.number_of(u.free.take_lowest(8, buddy::search::whole, &clean)), 16u);
+}
+
 // Each of the operations finds what another left ahead of a block.
 TEST(Buddy, WhatIsAheadOfABlockThatGrewIsFreeForAllOthers) {
   units u(64);
@@ -405,7 +465,7 @@ TEST(Buddy, WhatIsAheadOfABlockThatGrewIsFreeForAllOthers) {
   ASSERT_TRUE(u.free.extend(0, 64));
 
   grow_into_64(40);
-  EXPECT_EQ(u.number_of(u.free.take_lowest(24, &clean)), 40u);
+  EXPECT_EQ(u.number_of(u.free.take_lowest(24, buddy::search::brief, &clean)), 40u);
   EXPECT_FALSE(clean);
 
   grow_into_64(33);

@@ -1,8 +1,10 @@
 // The zone: runs of whole pages from the region. No other thread and no cache uses it here.
 #include "page/zone.h"
 
+#include <algorithm>
 #include <map>
 #include <random>
+#include <vector>
 
 #include "started.h"
 
@@ -196,6 +198,51 @@ TEST_F(Zone, AgreesWithAModelOverRandomRequests) {
 }
 
 // The last one: the zone keeps its reserve from then on.
+// Pages without memory, in a zone of their own.
+struct bare_zone {
+  static bool agree(frame_space*, std::size_t, std::size_t) { return true; }
+  static constexpr zone_backing backing = {agree, agree, 256, false};
+
+  std::vector<page> map;
+  frame_space space;
+  zone free;
+
+  explicit bare_zone(std::size_t pages)
+      : map(pages),
+        space{nullptr, map.data(), pages, pages, page_shift, nullptr},
+        free(&space, &backing, zone_kind::normal) {}
+
+  std::vector<page*> runs_of(std::size_t pages, std::size_t most) {
+    std::vector<page*> runs;
+    bool clean;
+    page* head;
+    while (runs.size() < most && (head = free.allocate(pages, 1, &clean)))
+      runs.push_back(head);
+    return runs;
+  }
+};
+
+// 100 is no multiple of a power of two above 4, so that they begin with blocks of all sizes.
+TEST_F(Zone, GapsAreUsedAgainBeforeMemoryThatNeverWas) {
+  for (std::size_t pages : {10, 13, 50, 100}) {
+    bare_zone z(1 << 20);
+    const auto runs = z.runs_of(pages, 4000);
+    for (std::size_t i = 0; i < runs.size(); i += 2)
+      z.free.free(runs[i], pages, false);
+    const auto again = z.runs_of(pages, runs.size() / 2);
+    EXPECT_LT(*std::max_element(again.begin(), again.end()), runs.back()) << pages << " pages";
+  }
+}
+
+TEST_F(Zone, AtTheEndOfMemoryAGapIsFoundAmongManyThatAreTooSmall) {
+  bare_zone z(1 << 14);
+  const auto runs = z.runs_of(10, SIZE_MAX);
+  z.free.free(runs[0], 10, false);
+  for (std::size_t i = 2; i < runs.size(); i += 2)
+    z.free.free(runs[i], 9, false);
+  EXPECT_EQ(z.runs_of(10, SIZE_MAX).size(), 1u);
+}
+
 TEST_F(Zone, ARunDoesNotGrowIntoTheReserve) {
   normal_zone.keep_reserve();
   bool clean;
