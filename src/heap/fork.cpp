@@ -64,7 +64,7 @@ void release_all_in_child() QUARRY_NO_ANALYSIS {
   release_zones();
   release_vmalloc();
   release_caches();
-  percpu::release_all_in_child();
+  percpu::release_all();
   release_cache_numbers();
   release_reclaim_in_child();
   mempool::release_all_in_child();

@@ -2,6 +2,7 @@
 #include "heap/heap.h"
 #include "os/cpu.h"
 #include "os/file.h"
+#include "os/memory.h"
 #include "os/options.h"
 #include "page/node.h"
 #include "page/page_alloc.h"
@@ -18,7 +19,10 @@ constinit bool has_failed QUARRY_GUARDED_BY(start_lock) = false;
 
 bool start_layers() {
   os::read_options();
-  const unsigned cpus = os::possible_cpus();
+  // An area is address space alone until its CPU is used; where that is scarce, no more of them
+  // than there are CPUs.
+  const bool has_limit = os::address_space_left() != SIZE_MAX;
+  const unsigned cpus = has_limit ? os::possible_cpus() : os::cpu_bound();
   if (!reserve_region(cpus, percpu::areas_size(cpus))) return false;
   start_nodes(os::number_of(os::option::nodes));
   percpu::start(region.cpu_areas, cpus, os::is_default(os::option::rseq));

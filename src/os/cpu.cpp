@@ -54,12 +54,16 @@ unsigned highest_of(const char* path) {
 
 }  // namespace
 
-unsigned possible_cpus() {
-  if (const unsigned highest = highest_of("/sys/devices/system/cpu/possible")) return highest;
-  // Without sysfs: what the kernel's own masks have room for, of which it writes this many bytes.
+unsigned cpu_bound() {
+  // What the kernel's own masks have room for, of which it writes this many bytes.
   unsigned long mask[most_cpus / (8 * sizeof(unsigned long))];
   const long bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
   return bytes > 0 ? static_cast<unsigned>(bytes) * 8 : most_cpus;
+}
+
+unsigned possible_cpus() {
+  const unsigned possible = highest_of("/sys/devices/system/cpu/possible");
+  return possible ? possible : cpu_bound();
 }
 
 unsigned possible_nodes() {

@@ -7,8 +7,12 @@
 namespace quarry::os {
 
 // One more than the highest number that a CPU of this machine can have, now or after hotplug.
-// Every mm_cid and cpu_id that the kernel hands out is below it.
+// Every mm_cid and cpu_id that the kernel hands out is below it. Asks sysfs; without it,
+// cpu_bound().
 unsigned possible_cpus();
+
+// Not below possible_cpus(), mostly above, at most 8192; for one system call and no file.
+unsigned cpu_bound();
 
 // The CPU the caller runs on, out of date as soon as it is known.
 unsigned current_cpu();

@@ -4,7 +4,8 @@
 //
 // Lock order of the whole allocator, outermost first; a thread takes locks only in this order:
 //   start-up -> pool list -> pool (nothing is taken under it)
-//   start-up -> helper's work -> reclaim -> cache numbers -> per-CPU area (by CPU number)
+//   start-up -> helper's work -> reclaim -> cache numbers -> opening of per-CPU areas
+//   -> per-CPU area (by CPU number)
 //   -> cache (by index) -> vmalloc -> making of ZONE_DMA -> making of ZONE_HIGHMEM -> kmap
 //   -> zone (DMA, NORMAL, HIGHMEM, NORMAL of the other nodes)
 //

@@ -71,7 +71,7 @@ bool reserve_region(unsigned cpus, std::size_t cpu_areas_size) {
     if (!memory) continue;
     lay_out(memory, s, cpus, cpu_areas_size);
     region.size = total;
-    return os::commit(memory, cpu_areas_size) && os::make_readable(class_map, s.class_map());
+    return os::make_readable(memory, cpu_areas_size + s.class_map());
   }
   return false;
 }

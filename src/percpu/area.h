@@ -13,7 +13,8 @@
 // A range begins with a slot that is always null, so a pop that finds null has found the bottom and
 // needs no second bound. An all-zero header has its top at slot 0 (header 0, never used, so null)
 // and its end no higher: empty for a pop and full for a push. An untouched area needs no
-// initialisation.
+// initialisation, and until its CPU gets a first array it can be read only: what it could hold
+// counts against nothing.
 //
 // Who may write what:
 //   header.top: threads on the CPU, by the commit of a sequence; in fallback under the lock.
@@ -89,8 +90,16 @@ static_assert(first_dynamic_index + dynamic_count - 1 <= UINT16_MAX);
 QUARRY_HIDDEN extern char* area_base;            // area 0; the others follow
 QUARRY_HIDDEN extern std::ptrdiff_t rseq_cs;     // os::rseq_location
 QUARRY_HIDDEN extern std::ptrdiff_t rseq_index;  // likewise
-QUARRY_HIDDEN extern unsigned area_count;        // CPUs
+QUARRY_HIDDEN extern unsigned area_count;        // not below the number of CPUs
 QUARRY_HIDDEN extern bool use_sequences;         // else every operation takes the area's lock
+
+// How many areas are open, from the first on: committed, so that they may be written to. Grows
+// under a lock of its own, which fork holds (array.cpp); read anywhere.
+QUARRY_HIDDEN extern std::atomic<unsigned> open_areas;
+
+QUARRY_ALWAYS_INLINE bool is_open(unsigned cpu) {
+  return cpu < open_areas.load(std::memory_order_acquire);
+}
 
 QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
   return reinterpret_cast<area*>(area_base + (std::size_t{cpu} << area_shift));

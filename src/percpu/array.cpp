@@ -1,10 +1,12 @@
-// Growing, draining and counting the per-CPU arrays. Locks: the area's, one at a time (fork takes
-// all). The sequences themselves are in rseq_*.h, the operations under a lock in fallback.h.
+// Growing, draining and counting the per-CPU arrays. Locks: that for opening areas, and the area's,
+// one at a time (fork takes all). The sequences themselves are in rseq_*.h, the operations under a
+// lock in fallback.h.
 #include "percpu/array.h"
 
 #include <algorithm>
 
 #include "base/bits.h"
+#include "os/memory.h"
 
 namespace quarry::percpu {
 
@@ -13,8 +15,11 @@ constinit std::ptrdiff_t rseq_cs = 0;
 constinit std::ptrdiff_t rseq_index = 0;
 constinit unsigned area_count = 0;
 constinit bool use_sequences = false;
+constinit std::atomic<unsigned> open_areas{0};
 
 namespace {
+
+constinit os::lock opening_lock;
 
 // What all arrays of one CPU may hold together. Growth stops there, and at half of it new arrays of
 // large blocks; the first slots of other indices are granted as long as the area has any, since
@@ -43,19 +48,6 @@ description describe(unsigned index) {
 history& history_of(area* a, unsigned index) QUARRY_REQUIRES(a->control.lock) {
   return index < index_count ? a->control.histories[index]
                              : end_of(a)->histories[index - first_dynamic_index];
-}
-
-// One more than the highest CPU that ever had an array.
-constinit std::atomic<unsigned> cpus_seen{0};
-
-// How many areas the fork under way has locked. Written by acquire_all, read by its thread.
-constinit unsigned cpus_locked = 0;
-
-// The areas to be drained; of those that came up since it locked them the thread that forks has
-// no lock.
-unsigned cpus_to_drain() {
-  const unsigned seen = cpus_seen.load(std::memory_order_relaxed);
-  return os::lock::is_fork_owner() ? std::min(seen, cpus_locked) : seen;
 }
 
 // The first range of an array: 7 objects, fewer where they are large.
@@ -152,11 +144,15 @@ void give_range(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lo
   list_range(a, h.bottom, order_of(h));
 }
 
-void note_cpu(unsigned cpu) {
-  unsigned seen = cpus_seen.load(std::memory_order_relaxed);
-  while (seen <= cpu &&
-         !cpus_seen.compare_exchange_weak(seen, cpu + 1, std::memory_order_relaxed)) {
-  }
+// Opens the areas up to that CPU's. False where the system refuses (RLIMIT_DATA, overcommit), or
+// while another thread is at it or forks.
+bool open_area(unsigned cpu) {
+  if (!opening_lock.try_acquire()) return false;
+  const unsigned open = open_areas.load(std::memory_order_relaxed);
+  if (cpu >= open && os::commit(area_of(open), areas_size(cpu + 1 - open)))
+    open_areas.store(cpu + 1, std::memory_order_release);
+  opening_lock.release();
+  return is_open(cpu);
 }
 
 // Sets the header from its CPU, if the caller still is there and it still is `expected`. In
@@ -309,7 +305,7 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit) 
 }
 
 bool has_arrays() {
-  return cpus_seen.load(std::memory_order_relaxed) != 0;
+  return open_areas.load(std::memory_order_relaxed) != 0;
 }
 
 unsigned limit_of(unsigned index) {
@@ -335,7 +331,7 @@ unsigned grow(unsigned index, miss side) {
   area* a = area_of(cpu);
   const header seen = unpack(header_of(a, index)->load(std::memory_order_relaxed));
   if (capacity_of(seen) >= describe(index).limit) return capacity_of(seen);
-  note_cpu(cpu);
+  if (!is_open(cpu) && !open_area(cpu)) return 0;
   if (!a->control.lock.try_acquire()) return 1;
   const u64 word = header_of(a, index)->load(std::memory_order_relaxed);
   header h = unpack(word);
@@ -351,13 +347,15 @@ unsigned grow(unsigned index, miss side) {
 void drain(bool idle_only, release_fn release) {
   // Where the system has come to refuse (a seccomp filter) arrays stay as they are.
   if (use_sequences && !os::restart_sequences()) return;
-  const unsigned cpus = cpus_to_drain();
+  const unsigned cpus = open_areas.load(std::memory_order_acquire);
   for (unsigned cpu = 0; cpu < cpus; cpu++)
     drain_area(area_of(cpu), idle_only, release);
 }
 
 bool note_miss(unsigned index, miss side) {
-  area* a = area_of(current());
+  const unsigned cpu = current();
+  if (!is_open(cpu)) return true;
+  area* a = area_of(cpu);
   const header seen = unpack(header_of(a, index)->load(std::memory_order_relaxed));
   if (capacity_of(seen) >= describe(index).limit) return false;
   if (!a->control.lock.acquire_briefly()) return false;
@@ -368,7 +366,7 @@ bool note_miss(unsigned index, miss side) {
 }
 
 void drain_index(unsigned index, release_fn release) {
-  const unsigned cpus = cpus_to_drain();
+  const unsigned cpus = open_areas.load(std::memory_order_acquire);
   // Also where the header is 0: another drain may have the array's objects in its hands, under the
   // area's lock.
   for (unsigned cpu = 0; cpu < cpus; cpu++) {
@@ -378,7 +376,7 @@ void drain_index(unsigned index, release_fn release) {
 
 array_figures figures_of(unsigned index) {
   array_figures sum{};
-  const unsigned cpus = cpus_seen.load(std::memory_order_relaxed);
+  const unsigned cpus = open_areas.load(std::memory_order_acquire);
   for (unsigned cpu = 0; cpu < cpus; cpu++) {
     const header h = unpack(header_of(area_of(cpu), index)->load(std::memory_order_relaxed));
     if (h.end == 0) continue;
@@ -389,23 +387,17 @@ array_figures figures_of(unsigned index) {
 }
 
 void acquire_all() {
-  // In fallback every operation takes a lock; else just what makes and empties arrays.
-  cpus_locked = use_sequences ? cpus_seen.load(std::memory_order_relaxed) : area_count;
-  for (unsigned cpu = 0; cpu < cpus_locked; cpu++)
+  opening_lock.acquire();
+  const unsigned cpus = open_areas.load(std::memory_order_relaxed);
+  for (unsigned cpu = 0; cpu < cpus; cpu++)
     area_of(cpu)->control.lock.acquire();
 }
 
 void release_all() {
-  for (unsigned cpu = 0; cpu < cpus_locked; cpu++)
-    area_of(cpu)->control.lock.release();
-}
-
-void release_all_in_child() {
-  // A CPU whose first array came up after acquire_all may have left its lock taken by a thread
-  // that the child does not have. What that thread was about to do there is at worst undone.
-  const unsigned cpus = std::max(cpus_locked, cpus_seen.load(std::memory_order_relaxed));
+  const unsigned cpus = open_areas.load(std::memory_order_relaxed);
   for (unsigned cpu = 0; cpu < cpus; cpu++)
-    area_of(cpu)->control.lock.reset();
+    area_of(cpu)->control.lock.release();
+  opening_lock.release();
 }
 
 }  // namespace quarry::percpu

@@ -20,9 +20,9 @@ constexpr std::size_t areas_size(unsigned cpus) {
   return std::size_t{cpus} << area_shift;
 }
 
-// Once, before anything else. `memory` is committed, zero and page-aligned. Sequences are used
-// where they are allowed, glibc has registered an rseq area, and running ones can be restarted from
-// outside (Linux >= 5.10).
+// Once, before anything else. `memory` is readable, zero, and reserved (os/memory.h): it is
+// committed CPU by CPU. Sequences are used where they are allowed, glibc has registered an rseq
+// area, and running ones can be restarted from outside (Linux >= 5.10).
 void start(void* memory, unsigned cpus, bool allow_sequences);
 
 // The most objects that an array can hold.
@@ -46,8 +46,9 @@ inline void* pop(unsigned index) {
 #if QUARRY_HAS_SEQUENCES
   if (use_sequences) return sequence::pop(index);
 #endif
-  void* object;
-  return locked::pop_batch(index, &object, 1) ? object : nullptr;
+  void* object = nullptr;
+  locked::pop_batch(index, &object, 1);
+  return object;
 }
 
 inline bool push(unsigned index, void* object) {
@@ -127,6 +128,5 @@ array_figures figures_of(unsigned index);
 // For the fork handlers: every area's lock, in order.
 void acquire_all() QUARRY_NO_ANALYSIS;
 void release_all() QUARRY_NO_ANALYSIS;
-void release_all_in_child() QUARRY_NO_ANALYSIS;
 
 }  // namespace quarry::percpu

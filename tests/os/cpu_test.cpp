@@ -65,6 +65,8 @@ bool is_registered(char* area) {
 TEST(Cpu, EveryOneThatTheProcessMayUseIsPossible) {
   EXPECT_GT(os::possible_cpus(), allowed_cpus().back());
   EXPECT_GE(os::possible_cpus(), static_cast<unsigned>(sysconf(_SC_NPROCESSORS_CONF)));
+  EXPECT_GE(os::cpu_bound(), os::possible_cpus());
+  EXPECT_LE(os::cpu_bound(), 8192u);
 }
 
 TEST(Cpu, AsManyAreKnownToBePossibleWithoutSysfs) {

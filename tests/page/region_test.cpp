@@ -5,6 +5,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <string>
+
 #include "../preload/child.h"
 #include "os/file.h"
 #include "os/memory.h"
@@ -122,6 +125,24 @@ TEST_F(Region, UnderALimitItLeavesTheProgramRoomAndUsesMostOfTheRest) {
     });
     EXPECT_TRUE(ended.succeeded()) << limit / mib << " MiB: status " << ended.status;
   }
+}
+
+// As RLIMIT_DATA counts: private memory that may be written to.
+std::size_t data_size() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmData:")) return std::stoul(line.substr(7)) * kib;
+  }
+  abort();
+}
+
+TEST_F(Region, CountsForNoLimitOfDataUntilItIsUsed) {
+  const auto ended = preload_test::run_in_child([] {
+    const std::size_t before = data_size();
+    if (!reserve_region(100, percpu::areas_size(100))) _exit(1);
+    if (data_size() > before + 1 * mib) _exit(2);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
 }
 
 // A huge page is 2 MiB.

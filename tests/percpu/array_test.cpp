@@ -347,9 +347,6 @@ TEST_F(Array, AllLocksAreTakenForAForkAndOpenAfterIt) {
   }).join();
   percpu::release_all();
   EXPECT_GT(percpu::grow(index, percpu::miss::full), 1u);
-  percpu::acquire_all();
-  percpu::release_all_in_child();
-  EXPECT_GT(percpu::grow(index, percpu::miss::full), 1u);
   percpu::drain(false, collect);
 }
 

@@ -18,9 +18,9 @@ using namespace quarry;
 inline void start_arrays() {
   [[maybe_unused]] static const bool started = [] {
     os::read_options();
-    const unsigned cpus = os::possible_cpus();
+    const unsigned cpus = os::cpu_bound();
     void* memory = os::reserve(percpu::areas_size(cpus));
-    if (!memory || !os::commit(memory, percpu::areas_size(cpus))) abort();
+    if (!memory || !os::make_readable(memory, percpu::areas_size(cpus))) abort();
     percpu::start(memory, cpus, os::is_default(os::option::rseq));
     return true;
   }();
