@@ -170,12 +170,13 @@ page* buddy::take_lowest(std::size_t count, search how, bool* clean) {
       const bool is_clean = &lists == &lists_[index_of(free_list::clean)];
       const page* head = lists[order].front();
       for (; head && left; left--, head = lists[order].after(head)) {
-        const std::size_t number = space_->number_of(head);
-        if (is_free(number, count)) {
-          if (number < at_block.first) at_block = {is_clean, number};
-        } else if (how == search::whole || (at_block.is_clean && !is_clean)) {
-          const place gap = {is_clean, begin_of_free(number)};
-          if (gap < in_gap && is_free(gap.first, count)) in_gap = gap;
+        const place here = {is_clean, space_->number_of(head)};
+        if (here.first < at_block.first && is_free(here.first, count)) {
+          at_block = here;
+        } else if (here < in_gap && (how == search::whole || (at_block.is_clean && !is_clean))) {
+          // A block that lies higher than a gap's begin is in the same gap or in a higher one.
+          const place gap = {is_clean, begin_of_free(here.first)};
+          if (is_free(gap.first, count)) in_gap = gap;
         }
       }
     }
