@@ -149,7 +149,7 @@ void* call_nothrow(void* (*named)(Arguments...), Arguments... arguments) noexcep
 
 // As free_limit, for the forms of delete that another defines: 0 until start_operators() has run,
 // which alone writes it, and for good where the other is the program's.
-constinit std::size_t delete_limit = 0;
+QUARRY_HOT constinit std::size_t delete_limit = 0;
 
 using new_function = void*(std::size_t);
 using new_aligned_function = void*(std::size_t, std::align_val_t);

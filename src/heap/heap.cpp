@@ -14,9 +14,9 @@
 
 namespace quarry {
 
-constinit std::size_t table_limit = 0;
+QUARRY_HOT constinit std::size_t table_limit = 0;
+QUARRY_HOT constinit std::size_t free_limit = 0;
 constinit std::size_t array_limit = 0;
-constinit std::size_t free_limit = 0;
 
 namespace {
 

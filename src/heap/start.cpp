@@ -13,11 +13,12 @@ namespace quarry {
 
 namespace {
 
-constinit os::lock start_lock;
-constinit std::atomic<bool> is_started{false};  // set under start_lock, last of all
-constinit bool has_failed QUARRY_GUARDED_BY(start_lock) = false;
+QUARRY_EARLY constinit os::lock start_lock;
+QUARRY_EARLY constinit std::atomic<bool> is_started{false};  // set under start_lock, last of all
+QUARRY_EARLY constinit bool has_failed QUARRY_GUARDED_BY(start_lock) = false;
 
 bool start_layers() {
+  populate_general_caches();
   os::read_options();
   // An area is address space alone until its CPU is used; where that is scarce, no more of them
   // than there are CPUs.

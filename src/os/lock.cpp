@@ -7,7 +7,7 @@
 
 namespace quarry::os {
 
-constinit std::atomic<uptr> lock::fork_owner_{0};
+QUARRY_EARLY constinit std::atomic<uptr> lock::fork_owner_{0};
 
 namespace {
 

@@ -93,7 +93,7 @@ bool make_readable(void* address, std::size_t size) {
 }
 
 void populate(void* address, std::size_t size) {
-  static constinit std::atomic<bool> is_refused{false};  // written by anyone, relaxed
+  QUARRY_EARLY static constinit std::atomic<bool> is_refused{false};  // written by anyone, relaxed
   if (is_refused.load(std::memory_order_relaxed)) return;
   if (syscall(SYS_madvise, address, size, MADV_POPULATE_WRITE) != 0)
     is_refused.store(true, std::memory_order_relaxed);

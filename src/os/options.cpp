@@ -113,19 +113,27 @@ char** environment() {
   return reinterpret_cast<char**>(count + 1 + *count + 1);
 }
 
-string_view configuration() {
-  constexpr string_view key = "QUARRY_CONF=";
-  for (char** entry = environment(); entry && *entry; entry++) {
-    if (string_view(*entry).starts_with(key)) return *entry + key.size();
-  }
-  return {};
+// What follows `key` in `entry`, nullptr where it does not begin so. Without strlen, which in a
+// small program may be the only call to its page of libc.
+const char* value_of(const char* entry, string_view key) {
+  for (char c : key)
+    if (*entry++ != c) return nullptr;
+  return entry;
+}
+
+// QUARRY_CONF's value, nullptr where there is none.
+const char* configuration() {
+  for (char** entry = environment(); entry && *entry; entry++)
+    if (const char* value = value_of(*entry, "QUARRY_CONF=")) return value;
+  return nullptr;
 }
 
 }  // namespace
 
 void read_options() {
-  if (getauxval(AT_SECURE)) return;
-  string_view settings = configuration();
+  const char* value = configuration();
+  if (!value || getauxval(AT_SECURE)) return;
+  string_view settings = value;
   while (!settings.empty()) {
     const string_view setting = trimmed(next_part(&settings, ','));
     if (!setting.empty()) parse_setting(setting);

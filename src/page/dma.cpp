@@ -39,7 +39,7 @@ bool keep_dma(frame_space*, std::size_t, std::size_t) {
 }
 
 constexpr zone_backing dma_backing = {commit_dma, keep_dma, huge_pages, false};
-constinit zone the_zone{&space, &dma_backing, zone_kind::dma};
+QUARRY_SPARSE constinit room<zone> the_zone{};
 
 bool prepare() {
   constexpr std::size_t map_size = frames * sizeof(page);
@@ -51,11 +51,10 @@ bool prepare() {
     return false;
   }
   space = {static_cast<char*>(memory), static_cast<page*>(map), frames, 0, page_shift, classes};
-  the_zone.keep_reserve();
   return true;
 }
 
-constinit late_zone dma{&the_zone, prepare};
+constinit late_zone dma{&the_zone, &space, &dma_backing, zone_kind::dma, prepare};
 
 }  // namespace
 
@@ -75,7 +74,7 @@ void release_dma() QUARRY_NO_ANALYSIS {
 }
 
 void retire_dma_in_child() {
-  if (dma_zone()) the_zone.retire(false);
+  if (zone* z = dma_zone()) z->retire(false);
 }
 
 }  // namespace quarry

@@ -46,7 +46,7 @@ bool purge_highmem(frame_space*, std::size_t first, std::size_t pages) {
 }
 
 constexpr zone_backing highmem_backing = {commit_highmem, purge_highmem, step, false};
-constinit zone the_zone{&space, &highmem_backing, zone_kind::highmem};
+QUARRY_SPARSE constinit room<zone> the_zone{};
 
 // A slot of mappings: the pages, one that cannot be touched, and the list of the pages' entries.
 std::size_t list_offset(std::size_t count) {
@@ -70,11 +70,10 @@ bool prepare() {
            0,
            page_shift,
            nullptr};
-  the_zone.keep_reserve();
   return true;
 }
 
-constinit late_zone highmem{&the_zone, prepare};
+constinit late_zone highmem{&the_zone, &space, &highmem_backing, zone_kind::highmem, prepare};
 
 }  // namespace
 
@@ -179,7 +178,7 @@ void release_highmem() QUARRY_NO_ANALYSIS {
 }
 
 void close_highmem_in_child() {
-  if (highmem_zone()) the_zone.retire(true);
+  if (zone* z = highmem_zone()) z->retire(true);
 }
 
 }  // namespace quarry

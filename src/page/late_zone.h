@@ -3,14 +3,20 @@
 // Lock: one of its own, taken before a zone's, while the zone is made.
 #pragma once
 
+#include <memory>
+
+#include "base/room.h"
 #include "page/zone.h"
 
 namespace quarry {
 
 class late_zone {
  public:
-  // `prepare` makes `z` usable, or returns false: then there will never be one.
-  constexpr late_zone(zone* z, bool (*prepare)()) : zone_(z), prepare_(prepare) {}
+  // What the zone is made of, and where. `prepare` makes its space, or returns false: then there
+  // will never be one.
+  constexpr late_zone(room<zone>* where, frame_space* space, const zone_backing* backing,
+                      zone_kind kind, bool (*prepare)())
+      : zone_(&where->object), space_(space), backing_(backing), kind_(kind), prepare_(prepare) {}
 
   // The zone, if it has been made.
   zone* get() const {
@@ -26,6 +32,8 @@ class late_zone {
     if (has_failed_) return nullptr;
     has_failed_ = !prepare_();
     if (has_failed_) return nullptr;
+    std::construct_at(zone_, space_, backing_, kind_);
+    zone_->keep_reserve();
     is_made_.store(true, std::memory_order_release);
     return zone_;
   }
@@ -36,6 +44,9 @@ class late_zone {
 
  private:
   zone* const zone_;
+  frame_space* const space_;
+  const zone_backing* const backing_;
+  const zone_kind kind_;
   bool (*const prepare_)();
   os::lock lock_;
   bool has_failed_ QUARRY_GUARDED_BY(lock_) = false;

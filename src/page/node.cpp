@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/room.h"
 #include "os/cpu.h"
 #include "os/memory.h"
 
@@ -32,12 +33,8 @@ bool purge_on_node(frame_space* space, std::size_t first, std::size_t pages) {
 
 constexpr zone_backing node_backing = {commit_on_node, purge_on_node, 2 * mib >> page_shift, true};
 
-// Made where there is more than one node: a program with one touches no page of them.
-QUARRY_SPARSE constinit union room_for_zones {
-  constexpr room_for_zones() : none() {}
-  char none;
-  zone zones[max_nodes - 1];
-} others;
+// Made where there is more than one node.
+QUARRY_SPARSE constinit room<zone> others[max_nodes - 1]{};
 
 }  // namespace
 
@@ -59,7 +56,7 @@ void start_nodes(unsigned count) {
                         0,
                         page_shift,
                         class_map + first};
-    std::construct_at(&others.zones[node - 1], &spaces[node - 1], &node_backing, zone_kind::normal,
+    std::construct_at(&others[node - 1].object, &spaces[node - 1], &node_backing, zone_kind::normal,
                       node);
   }
   region.committed.store(total << page_shift, std::memory_order_release);
@@ -67,7 +64,7 @@ void start_nodes(unsigned count) {
 }
 
 zone* normal_zone_of(unsigned node) {
-  return node == 0 ? &normal_zone : &others.zones[node - 1];
+  return node == 0 ? &normal_zone : &others[node - 1].object;
 }
 
 unsigned local_node_of_many() {

@@ -7,8 +7,8 @@
 namespace quarry {
 
 constinit region_layout region{};
-constinit char* frames_base = nullptr;
-constinit u8* class_map = nullptr;
+QUARRY_HOT constinit char* frames_base = nullptr;
+QUARRY_HOT constinit u8* class_map = nullptr;
 
 namespace {
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <memory>
 
+#include "base/room.h"
 #include "os/fatal.h"
 #include "os/lock.h"
 #include "os/memory.h"
@@ -21,7 +23,7 @@ constexpr std::size_t committed_word = 0;  // of page::words: bytes committed, t
 constexpr std::size_t slot_step = 16 * 1024;
 
 constinit os::lock vm_lock;
-constinit buddy slots QUARRY_GUARDED_BY(vm_lock){&region.vm_units};
+QUARRY_SPARSE constinit room<buddy> slots QUARRY_GUARDED_BY(vm_lock){};  // made with the first
 constinit vm_figures in_use QUARRY_GUARDED_BY(vm_lock){};
 
 // The map of pages, of so many entries; made under vm_lock, read anywhere.
@@ -46,13 +48,14 @@ std::size_t slot_size(const page* block) {
 page* take_slot(unsigned order) QUARRY_REQUIRES(vm_lock) {
   bool clean;
   const std::size_t units = std::size_t{1} << order;
-  if (page* head = slots.take(order, units, &clean)) return head;
+  if (!region.vm_units.mapped) std::construct_at(&slots.object, &region.vm_units);
+  if (page* head = slots.object.take(order, units, &clean)) return head;
   const std::size_t begin = region.vm_units.mapped;
   const std::size_t step = std::max(slot_step, 2 * units);
   const std::size_t end = std::min(begin + step, region.vm_units.total);
   if (end == begin || !commit_map(&region.vm_units, end)) return nullptr;
-  slots.give(begin, region.vm_units.mapped - begin, true);
-  return slots.take(order, units, &clean);
+  slots.object.give(begin, region.vm_units.mapped - begin, true);
+  return slots.object.take(order, units, &clean);
 }
 
 // A slot with room for twice the bytes if there is one, else just for them and the guard page.
@@ -90,7 +93,8 @@ void free_slot(page* block, bool is_bare) {
   set_committed(block, 0);
   os::lock_guard guard(vm_lock);
   block->kind = page_kind::none;
-  if (is_bare) slots.give(region.vm_units.number_of(block), std::size_t{1} << block->order, true);
+  if (is_bare)
+    slots.object.give(region.vm_units.number_of(block), std::size_t{1} << block->order, true);
 }
 
 // With what is committed of its first `bytes`.

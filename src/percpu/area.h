@@ -62,6 +62,7 @@ inline constexpr unsigned max_range_order = 10;
 
 struct control {
   os::lock lock;
+  std::atomic<bool> is_open;                 // see is_open()
   u32 next_slot QUARRY_GUARDED_BY(lock);     // the first that was never handed out, 0 for none yet
   u64 cached_limit QUARRY_GUARDED_BY(lock);  // bytes that the arrays hold when all are full
   // Chained through their first slots.
@@ -93,16 +94,15 @@ QUARRY_HIDDEN extern std::ptrdiff_t rseq_index;  // likewise
 QUARRY_HIDDEN extern unsigned area_count;        // not below the number of CPUs
 QUARRY_HIDDEN extern bool use_sequences;         // else every operation takes the area's lock
 
-// How many areas are open, from the first on: committed, so that they may be written to. Grows
-// under a lock of its own, which fork holds (array.cpp); read anywhere.
-QUARRY_HIDDEN extern std::atomic<unsigned> open_areas;
-
-QUARRY_ALWAYS_INLINE bool is_open(unsigned cpu) {
-  return cpu < open_areas.load(std::memory_order_acquire);
-}
-
 QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
   return reinterpret_cast<area*>(area_base + (std::size_t{cpu} << area_shift));
+}
+
+// Whether the area may be written to: until it is committed it reads as zero. Set for good under a
+// lock of its own, which fork holds (array.cpp); read anywhere.
+QUARRY_ALWAYS_INLINE bool is_open(unsigned cpu) {
+  // Pairs with the release in open_area(): the commit comes before any write.
+  return area_of(cpu)->control.is_open.load(std::memory_order_acquire);
 }
 
 inline std::atomic<u64>* header_of(area* a, unsigned index) {

@@ -10,19 +10,23 @@
 
 namespace quarry::percpu {
 
-constinit char* area_base = nullptr;
-constinit std::ptrdiff_t rseq_cs = 0;
-constinit std::ptrdiff_t rseq_index = 0;
+QUARRY_HOT_FIRST constinit char* area_base = nullptr;
+QUARRY_HOT constinit std::ptrdiff_t rseq_cs = 0;
+QUARRY_HOT constinit std::ptrdiff_t rseq_index = 0;
 constinit unsigned area_count = 0;
 constinit bool use_sequences = false;
 
-// Not among those above: with these 8 bytes further on in their cache line, a third of all runs of
-// the workload `web` took up to 1.4 times as long, by where the system put the library.
-QUARRY_SPARSE constinit std::atomic<unsigned> open_areas{0};
-
 namespace {
 
-QUARRY_SPARSE constinit os::lock opening_lock;
+QUARRY_EARLY constinit os::lock opening_lock;
+
+// One more than the highest number of an open area. Written under opening_lock, read anywhere.
+QUARRY_EARLY constinit std::atomic<unsigned> end_of_open{0};
+
+// So many misses of CPUs without an area go by before the system, which refused one, is asked
+// again: a refusal takes it 1 to 3 us. Written by anyone; a count that is lost does no harm.
+constexpr unsigned patience = 1000;
+QUARRY_EARLY constinit std::atomic<unsigned> misses_to_wait{0};
 
 // What all arrays of one CPU may hold together. Growth stops there, and at half of it new arrays of
 // large blocks; the first slots of other indices are granted as long as the area has any, since
@@ -35,14 +39,15 @@ struct description {
   u16 batch;
   u16 limit;
 };
-alignas(index_count * sizeof(u64)) QUARRY_SPARSE
-    constinit std::atomic<u64> descriptions[index_count + dynamic_count]{};
+constinit std::atomic<u64> descriptions[index_count]{};
+QUARRY_SPARSE constinit std::atomic<u64> dynamic_descriptions[dynamic_count]{};
 
 // One more than the highest dynamic index that was ever declared, counted from the first.
 constinit std::atomic<unsigned> dynamic_seen{0};
 
 std::atomic<u64>& description_of(unsigned index) {
-  return descriptions[index < index_count ? index : index - first_dynamic_index + index_count];
+  return index < index_count ? descriptions[index]
+                             : dynamic_descriptions[index - first_dynamic_index];
 }
 description describe(unsigned index) {
   return std::bit_cast<description>(description_of(index).load(std::memory_order_relaxed));
@@ -147,15 +152,30 @@ void give_range(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lo
   list_range(a, h.bottom, order_of(h));
 }
 
-// Opens the areas up to that CPU's. False where the system refuses (RLIMIT_DATA, overcommit), or
-// while another thread is at it or forks.
+// False where the system refuses (RLIMIT_DATA, overcommit) or has refused not long ago, or while
+// another thread is at it or forks.
 bool open_area(unsigned cpu) {
+  if (const unsigned left = misses_to_wait.load(std::memory_order_relaxed)) {
+    misses_to_wait.store(left - 1, std::memory_order_relaxed);
+    return false;
+  }
   if (!opening_lock.try_acquire()) return false;
-  const unsigned open = open_areas.load(std::memory_order_relaxed);
-  if (cpu >= open && os::commit(area_of(open), areas_size(cpu + 1 - open)))
-    open_areas.store(cpu + 1, std::memory_order_release);
+  if (!is_open(cpu) && os::commit(area_of(cpu), area_size)) {
+    area_of(cpu)->control.is_open.store(true, std::memory_order_release);
+    const unsigned end = std::max(end_of_open.load(std::memory_order_relaxed), cpu + 1);
+    end_of_open.store(end, std::memory_order_release);
+  }
   opening_lock.release();
+  if (!is_open(cpu)) misses_to_wait.store(patience, std::memory_order_relaxed);
   return is_open(cpu);
+}
+
+// Calls visit(area) for each open area, by CPU number.
+template <class visit_fn>
+void for_each_open(visit_fn visit) {
+  const unsigned end = end_of_open.load(std::memory_order_acquire);
+  for (unsigned cpu = 0; cpu < end; cpu++)
+    if (is_open(cpu)) visit(area_of(cpu));
 }
 
 // Sets the header from its CPU, if the caller still is there and it still is `expected`. In
@@ -308,7 +328,7 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit) 
 }
 
 bool has_arrays() {
-  return open_areas.load(std::memory_order_relaxed) != 0;
+  return end_of_open.load(std::memory_order_relaxed) != 0;
 }
 
 unsigned limit_of(unsigned index) {
@@ -350,9 +370,7 @@ unsigned grow(unsigned index, miss side) {
 void drain(bool idle_only, release_fn release) {
   // Where the system has come to refuse (a seccomp filter) arrays stay as they are.
   if (use_sequences && !os::restart_sequences()) return;
-  const unsigned cpus = open_areas.load(std::memory_order_acquire);
-  for (unsigned cpu = 0; cpu < cpus; cpu++)
-    drain_area(area_of(cpu), idle_only, release);
+  for_each_open([&](area* a) { drain_area(a, idle_only, release); });
 }
 
 bool note_miss(unsigned index, miss side) {
@@ -369,37 +387,30 @@ bool note_miss(unsigned index, miss side) {
 }
 
 void drain_index(unsigned index, release_fn release) {
-  const unsigned cpus = open_areas.load(std::memory_order_acquire);
   // Also where the header is 0: another drain may have the array's objects in its hands, under the
   // area's lock.
-  for (unsigned cpu = 0; cpu < cpus; cpu++) {
-    if (!drain_group(area_of(cpu), {index, 1}, false, release)) return;
-  }
+  bool goes_on = true;
+  for_each_open([&](area* a) { goes_on = goes_on && drain_group(a, {index, 1}, false, release); });
 }
 
 array_figures figures_of(unsigned index) {
   array_figures sum{};
-  const unsigned cpus = open_areas.load(std::memory_order_acquire);
-  for (unsigned cpu = 0; cpu < cpus; cpu++) {
-    const header h = unpack(header_of(area_of(cpu), index)->load(std::memory_order_relaxed));
-    if (h.end == 0) continue;
+  for_each_open([&](area* a) {
+    const header h = unpack(header_of(a, index)->load(std::memory_order_relaxed));
+    if (h.end == 0) return;
     sum.objects += h.top - h.bottom;
     sum.capacity += capacity_of(h);
-  }
+  });
   return sum;
 }
 
 void acquire_all() {
   opening_lock.acquire();
-  const unsigned cpus = open_areas.load(std::memory_order_relaxed);
-  for (unsigned cpu = 0; cpu < cpus; cpu++)
-    area_of(cpu)->control.lock.acquire();
+  for_each_open([](area* a) QUARRY_NO_ANALYSIS { a->control.lock.acquire(); });
 }
 
 void release_all() {
-  const unsigned cpus = open_areas.load(std::memory_order_relaxed);
-  for (unsigned cpu = 0; cpu < cpus; cpu++)
-    area_of(cpu)->control.lock.release();
+  for_each_open([](area* a) QUARRY_NO_ANALYSIS { a->control.lock.release(); });
   opening_lock.release();
 }
 

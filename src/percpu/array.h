@@ -78,12 +78,13 @@ inline bool push_briefly(unsigned index, void* object) {
 // the room. Up to two batches every miss counts for that, beyond just one at the other side than
 // the last: a thread that only takes, or only gives, finds as many objects in a small array as in a
 // large one. Up to the limit and within the CPU's byte budget. Returns the capacity in objects, 0
-// if there is no array (yet), 1 if that is not known.
+// if there is no array (yet) or no memory for the CPU's area, 1 if that is not known.
 enum class miss : u8 { empty, full };
 unsigned grow(unsigned index, miss side);
 
 // The same for callers that should not make a system call: the miss counts, and the array grows at
-// the next one of somebody else. True when nobody else came for long, and grow() is worth it.
+// the next one of somebody else. True when nobody else came for long, or the CPU has no area, and
+// grow() is worth it.
 bool note_miss(unsigned index, miss side);
 
 // The number of the area that the caller uses now.
@@ -101,7 +102,7 @@ inline bool is_last_in(unsigned index, const void* object) {
   return std::atomic_ref(slots_of(a)[top]).load(std::memory_order_relaxed) == object;
 }
 
-// Whether any CPU ever had an array: a glance.
+// Whether any CPU's area is open: a glance. Where none is there is no array.
 bool has_arrays();
 
 // The most objects that an array of this index may hold.

@@ -332,6 +332,10 @@ static_assert(sizeof(kmem_cache) == 3 * cache_line);
 // The general caches, by size class; entry 0 is none.
 QUARRY_HIDDEN extern kmem_cache general_caches[class_count];
 
+// Brings the caches, to all of which start-up writes, and the variables on their pages into memory
+// by one system call, which costs less than a page fault for each page. First of all.
+void populate_general_caches();
+
 // Once, after the page layer.
 void start_general_caches();
 

@@ -17,17 +17,15 @@ constexpr std::size_t shared_total = [] {
 }();
 QUARRY_SPARSE constinit void* shared_storage[shared_total]{};
 
-// All of the caches are written to below: a system call costs less than a page fault for each page.
-void populate_caches() {
+}  // namespace
+
+void populate_general_caches() {
   const uptr begin = align_down(reinterpret_cast<uptr>(general_caches), page_size);
   const uptr end = align_up(reinterpret_cast<uptr>(general_caches + class_count), page_size);
   os::populate(reinterpret_cast<void*>(begin), end - begin);
 }
 
-}  // namespace
-
 void start_general_caches() {
-  populate_caches();
   void** shared = shared_storage;
   for (unsigned c = 1; c < class_count; c++) {
     const std::size_t limit = shared_limit_for(bytes_of_class(c));

@@ -101,7 +101,7 @@ class Pages(unittest.TestCase):
             self.assertEqual(program.stdout.read(1), b"x", "it has not started")
             smaps = pathlib.Path(f"/proc/{program.pid}/smaps").read_text()
             program.stdin.close()
-        self.assertLessEqual(written_bytes(smaps), 13 * 4096)
+        self.assertLessEqual(written_bytes(smaps), 11 * 4096)
 
 
 def written_bytes(smaps):

@@ -31,6 +31,10 @@ NARROW_STORE = re.compile(r"mov[bw]?\s+%(r\d+[wb]|[abcd][xlh]|[sd]il?|[sb]pl?),\
 
 INSTRUCTION = re.compile(r"^\s+[0-9a-f]+:\t(\S+)")
 
+# What an instruction other than lea addresses from %rip: a variable's address is behind the #.
+VARIABLE = re.compile(r"^(?!lea)\S+ .*\(%rip\).*# ([0-9a-f]+)")
+CACHE_LINE = 64
+
 
 def functions():
     """The instructions of each exported function, by address and by all of its names."""
@@ -81,6 +85,12 @@ class Instructions(unittest.TestCase):
             with self.subTest(function=name):
                 path = path_from(self.addresses[name])
                 self.assertEqual([step for step in path if step.startswith("call")], [])
+
+    def test_of_malloc_and_free_read_variables_of_one_cache_line(self):
+        paths = [path_from(self.addresses[name]) for name in ("malloc", "_Znwm", "free", "_ZdlPv", "_ZdlPvm")]
+        found = {int(match[1], 16) for path in paths for match in map(VARIABLE.match, path) if match}
+        self.assertGreater(len(found), 5)
+        self.assertEqual(len({address // CACHE_LINE for address in found}), 1, [hex(address) for address in sorted(found)])
 
     def test_of_a_fast_path_store_no_less_than_32_bits(self):
         """What the next operation loads must reach it by the fastest way, see struct header."""

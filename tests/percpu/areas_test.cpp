@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <thread>
+#include <vector>
 
 #include "../preload/child.h"
+#include "../seccomp.h"
 #include "arrays.h"
 
 namespace {
@@ -36,18 +38,22 @@ bool is_without_array(unsigned index) {
          !percpu::pop(index) && !percpu::pop_briefly(index);
 }
 
-TEST(Areas, AreCommittedUpToTheLastCpuThatWasUsed) {
+TEST(Areas, OfTheCpusThatWereUsedAreCommittedAndNoOthers) {
   const auto ended = preload_test::run_in_child([] {
     start_arrays();
     const unsigned index = new_index(8, 100);
     if (percpu::has_arrays() || !is_without_array(index)) _exit(1);
     if (can_be_written(area_at(0))) _exit(2);
-    for (unsigned cpu : allowed_cpus()) {
-      put_on_cpu(0, cpu);
-      const unsigned used = percpu::current();
+    std::vector<bool> used(percpu::area_count);
+    const std::vector<unsigned> cpus = allowed_cpus();
+    for (auto cpu = cpus.rbegin(); cpu != cpus.rend(); ++cpu) {
+      put_on_cpu(0, *cpu);
+      used[percpu::current()] = true;
       if (!percpu::grow(index, percpu::miss::empty) || !is_usable(index)) _exit(3);
-      if (!can_be_written(area_at(used + 1) - 1)) _exit(4);
-      if (used + 1 < percpu::area_count && can_be_written(area_at(used + 1))) _exit(5);
+      for (unsigned area = 0; area < percpu::area_count; area++) {
+        if (can_be_written(area_at(area)) != used[area]) _exit(4);
+        if (can_be_written(area_at(area + 1) - 1) != used[area]) _exit(5);
+      }
     }
   });
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status;
@@ -65,7 +71,25 @@ TEST(Areas, WithoutMemoryForOneThereAreNoArraysUntilThereIs) {
     percpu::drain(false, discard);
     if (!percpu::note_miss(index, percpu::miss::full)) _exit(2);
     setrlimit(RLIMIT_DATA, &data);
-    if (percpu::grow(index, percpu::miss::full) == 0 || !is_usable(index)) _exit(3);
+    unsigned capacity = 0;
+    for (int misses = 0; misses < 10'000 && capacity == 0; misses++)
+      capacity = percpu::grow(index, percpu::miss::full);
+    if (capacity == 0 || !is_usable(index)) _exit(3);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status;
+}
+
+TEST(Areas, WhereOneWasRefusedTheSystemIsNotAskedAtEachMiss) {
+  const auto ended = preload_test::run_in_child([] {
+    start_arrays();
+    const unsigned index = new_index(8, 100);
+    const rlimit nothing = {4096, 4096};
+    setrlimit(RLIMIT_DATA, &nothing);
+    if (percpu::grow(index, percpu::miss::full) != 0) _exit(1);
+    if (!seccomp_test::filter_calls(SYS_mprotect, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW))
+      _exit(2);
+    for (int misses = 0; misses < 100; misses++)
+      if (percpu::grow(index, percpu::miss::full) != 0) _exit(3);
   });
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status;
 }
