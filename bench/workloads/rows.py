@@ -30,6 +30,7 @@ rows = [
     threads("strings", 1, 1_000_000),
     *(threads("trees", count, 2_000_000) for count in (1, 16)),
     *(threads("large", count, 300) for count in (1, 2)),
+    *(threads("gaps", count, 3_000) for count in (1, 2)),
     threads("sharing", 2, 50_000_000),
     threads("idle", 1000, 1_000_000),
     threads("burst", 1, 400_000, curve=True),

@@ -1,6 +1,7 @@
 #include "page/buddy.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 namespace quarry {
@@ -119,6 +120,7 @@ void buddy::keep_in(std::size_t first, std::size_t count, state s) {
 
 void buddy::give(std::size_t first, std::size_t count, bool clean) {
   settle();
+  unfit_ = SIZE_MAX;
   give_in(first, count, clean ? state{free_list::clean, 0} : state{young_, count});
 }
 
@@ -135,33 +137,47 @@ bool buddy::is_free(std::size_t first, std::size_t count) const {
   return true;
 }
 
+// Whether a free block of that order begins there. The words of a slab's tails may look like its
+// head, and slabs come and go without the zone's lock, so that is asked before and after.
+bool buddy::is_free_block(const page* head, unsigned order) const {
+  if (space_->is_in_slab(head)) return false;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (head->kind != page_kind::free_block || head->order != order) return false;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return !space_->is_in_slab(head);
+}
+
 // The free block that ends where the unit begins: of the order by which its head is that far back.
 const page* buddy::block_before(std::size_t number) const {
   for (unsigned order = 0; order < orders && number >= units_of(order); order++) {
     if (number % units_of(order) != 0) break;
     const page* head = space_->page_at(number - units_of(order));
-    const bool is_one = head->kind == page_kind::free_block && head->order == order;
-    if (is_one && !space_->is_in_slab(head)) return head;
+    if (is_free_block(head, order)) return head;
   }
   return nullptr;
 }
 
-// The first of the free units that lie in one piece with the free block at `number`.
-std::size_t buddy::begin_of_free(std::size_t number) const {
+// To the first of the free units that lie in one piece before that unit.
+std::size_t buddy::walk_back(std::size_t number) const {
   while (const page* before = block_before(number))
     number = space_->number_of(before);
   return number;
 }
 
+std::size_t buddy::begin_of_free(std::size_t end) {
+  settle();
+  return walk_back(end);
+}
+
 page* buddy::take_lowest(std::size_t count, search how, bool* clean) {
   settle();
-  constexpr std::size_t none = SIZE_MAX;
+  if (how == search::whole && count >= unfit_) return nullptr;
   struct place {
     bool is_clean = true;
-    std::size_t first = none;
+    std::size_t first = SIZE_MAX;
     auto operator<=>(const place&) const = default;
   };
-  place at_block, in_gap;
+  place best;
   // So many units, wherever they begin, have a block of this order among them.
   const unsigned least = floor_log2(count) - std::min(floor_log2(count), 2u);
   std::size_t left = how == search::brief ? 256 : SIZE_MAX;
@@ -171,25 +187,20 @@ page* buddy::take_lowest(std::size_t count, search how, bool* clean) {
       const page* head = lists[order].front();
       for (; head && left; left--, head = lists[order].after(head)) {
         const place here = {is_clean, space_->number_of(head)};
-        if (here.first < at_block.first && is_free(here.first, count)) {
-          at_block = here;
-        } else if (here < in_gap && (how == search::whole || (at_block.is_clean && !is_clean))) {
-          // A block that lies higher than a gap's begin is in the same gap or in a higher one.
-          const place gap = {is_clean, begin_of_free(here.first)};
-          if (is_free(gap.first, count)) in_gap = gap;
-        }
+        // A block that lies higher than a gap's begin is in the same gap or in a higher one.
+        if (best < here) continue;
+        const bool walks = !is_clean || how == search::whole;
+        const place gap = {is_clean, walks ? walk_back(here.first) : here.first};
+        if (is_free(gap.first, count)) best = gap;
       }
     }
   }
-  const bool use_gap = at_block.first == none || in_gap.is_clean < at_block.is_clean;
-  const std::size_t first = use_gap ? in_gap.first : at_block.first;
-  if (first == none) return nullptr;
-  take_range(first, count, clean);
-  return space_->page_at(first);
+  if (best.first != SIZE_MAX) return take_at(best.first, count, clean);
+  if (how == search::whole) unfit_ = count;
+  return nullptr;
 }
 
-// All of which is free.
-void buddy::take_range(std::size_t first, std::size_t count, bool* clean) {
+page* buddy::take_at(std::size_t first, std::size_t count, bool* clean) {
   const std::size_t end = first + count;
   *clean = true;
   for (std::size_t n = first; n < end;) {
@@ -203,6 +214,7 @@ void buddy::take_range(std::size_t first, std::size_t count, bool* clean) {
     s.dirty -= std::min(s.dirty, units_of(order) - kept);
     keep_in(end, kept, s);
   }
+  return space_->page_at(first);
 }
 
 bool buddy::extend(std::size_t first, std::size_t count) {

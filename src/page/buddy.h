@@ -35,16 +35,22 @@ class buddy {
   // piece, for the next time, until anything else is asked for.
   bool extend(std::size_t first, std::size_t count);
 
-  // The lowest `count` units that are free behind each other, whatever blocks they are of, among
-  // those that begin with a block of an eighth of that at least. For large requests: aligned blocks
-  // of the next power of two are hard to find between others, and each leaves a gap. Dirty gaps
-  // that begin with smaller blocks come before clean memory, but after other dirty memory, with
-  // which large blocks of all sizes had a peak of 180 rather than 215 MB.
+  // `count` units that are free behind each other, whatever blocks they are of: dirty ones, that
+  // is those that begin a gap with a dirty block in it, before clean ones; of these the lowest. For
+  // large requests: aligned blocks of the next power of two are hard to find between others, and
+  // each leaves a gap.
   enum class search {
-    brief,  // a look at 256 blocks, the largest first
-    whole,  // at all of them, and clean gaps too: finds what there is
+    brief,  // a look at 256 blocks, the largest first; of clean gaps, at those from a block on
+    whole,  // at all of them: finds what there is
   };
   page* take_lowest(std::size_t count, search how, bool* clean);
+
+  // The first of the free units that lie in one piece and end before unit `end`; `end` if the one
+  // before it is in use.
+  std::size_t begin_of_free(std::size_t end);
+
+  // Units [first, first + count), all of which are free.
+  page* take_at(std::size_t first, std::size_t count, bool* clean);
 
   // Dirty blocks that are freed from now on are young; those that were young become old, and those
   // that were old and are still there young again.
@@ -91,8 +97,8 @@ class buddy {
   bool is_free_at(std::size_t number, std::size_t limit) const;
   bool is_free(std::size_t first, std::size_t count) const;
   const page* block_before(std::size_t number) const;
-  std::size_t begin_of_free(std::size_t number) const;
-  void take_range(std::size_t first, std::size_t count, bool* clean);
+  bool is_free_block(const page* head, unsigned order) const;
+  std::size_t walk_back(std::size_t number) const;
 
   frame_space* space_;
   free_list young_ = free_list::dirty_a;
@@ -100,6 +106,8 @@ class buddy {
   u32 nonempty_[free_list_count] = {};  // a bit per order
   std::size_t free_units_ = 0;          // on the lists
   std::size_t dirty_units_ = 0;
+  // A whole search for so many units found no place, and nothing has become free since.
+  std::size_t unfit_ = SIZE_MAX;
   // Free and on no list: what is ahead of the block that grew last. Its first unit is a head of the
   // kind `cached`, so that wrong use of what was there is still seen to be of free memory.
   free_range ahead_{};

@@ -3,6 +3,8 @@
 // helper while it works, and by nobody else but a thread that forks without taking locks.
 #include "page/reclaim.h"
 
+#include <algorithm>
+
 #include "os/lock.h"
 #include "os/thread.h"
 #include "page/highmem.h"
@@ -118,17 +120,19 @@ bool sleep_while_at_work(unsigned periods) {
 void run_helper() {
   unsigned idle = 0;
   std::size_t gone = 0;  // pages that went back, half of which are forgotten each time
+  std::size_t left = 0;  // in memory, had the program done nothing since they began to go
   for (unsigned round = 1; idle < idle_rounds; round++) {
     const glance before = glance_at_zones();
     const bool at_work = sleep_while_at_work(wait_periods);
     const glance after = glance_at_zones();
-    const bool was_needed = gone > kept_pages && in_memory(after) >= in_memory(before) + gone / 2;
+    const bool was_needed = gone > kept_pages && in_memory(after) >= left + gone / 2;
     if (was_needed)
       wait_periods = longest_wait;
     else if (at_work && wait_periods > 1)
       wait_periods--;
     const std::size_t purged = reclaim_round(round);
     gone = gone / 2 + purged;
+    left = in_memory(after) - std::min(in_memory(after), purged);
     const bool busy = purged != 0 || glance_at_zones().used < before.used;
     idle = busy ? 0 : idle + 1;
   }

@@ -110,6 +110,7 @@ void zone::publish_figures() {
   const std::size_t free_pages = buddy_.free_units() + isolated_;
   used_.store(committed_pages() - free_pages, std::memory_order_relaxed);
   dirty_.store(buddy_.dirty_units(), std::memory_order_relaxed);
+  unneeded_ = std::min(unneeded_, buddy_.dirty_units());
 }
 
 bool zone::commit_to(std::size_t end) {
@@ -125,7 +126,12 @@ bool zone::commit_to(std::size_t end) {
 bool zone::grow(const run_shape& run) {
   const std::size_t begin = committed_pages();
   const std::size_t block = std::size_t{1} << run.order;
-  const std::size_t end = run.anywhere ? begin + run.pages : align_up(begin, block) + block;
+  return grow_to(run.anywhere ? begin + run.pages : align_up(begin, block) + block);
+}
+
+// Commits at least [committed pages, end), and some more if it can be had.
+bool zone::grow_to(std::size_t end) {
+  const std::size_t begin = committed_pages();
   const std::size_t step = begin < huge_from() ? backing_->step : huge_pages;
   const std::size_t needed = align_up(end, step);
   const std::size_t generous = align_up(begin + std::max(begin / 8, step), step);
@@ -139,13 +145,16 @@ page* zone::take(const run_shape& run, bool* clean, std::size_t floor) {
   if (low && buddy_.free_units() < run.pages + std::max(floor, low)) grow(run);
   if (buddy_.free_units() < run.pages + floor) grow(run);
   if (buddy_.free_units() < run.pages + floor) return nullptr;
-  if (page* head = place(run, buddy::search::brief, clean)) return head;
-  return place(run, grow(run) ? buddy::search::brief : buddy::search::whole, clean);
-}
-
-page* zone::place(const run_shape& run, buddy::search how, bool* clean) {
-  return run.anywhere ? buddy_.take_lowest(run.pages, how, clean)
-                      : buddy_.take(run.order, run.pages, clean);
+  if (!run.anywhere) {
+    page* head = buddy_.take(run.order, run.pages, clean);
+    return head || !grow(run) ? head : buddy_.take(run.order, run.pages, clean);
+  }
+  if (page* head = buddy_.take_lowest(run.pages, buddy::search::brief, clean)) return head;
+  // What is free at the end of the zone, and what it lacks.
+  const std::size_t tail = buddy_.begin_of_free(committed_pages());
+  if (tail + run.pages <= committed_pages() || grow_to(tail + run.pages))
+    return buddy_.take_at(tail, run.pages, clean);
+  return buddy_.take_lowest(run.pages, buddy::search::whole, clean);
 }
 
 page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, reserve depth,
@@ -274,11 +283,13 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
     {
       os::lock_guard guard(lock_);
       take_deferred();
-      if (buddy_.dirty_units() <= keep) return purged;
-      head = buddy_.take_dirty(depth == purge_depth::everything, least);
+      const bool all = depth == purge_depth::everything;
+      if ((all ? buddy_.dirty_units() : unneeded_) <= keep) return purged;
+      head = buddy_.take_dirty(all, least);
       if (!head) return purged;
       // On no list while the lock is open, and no buddy to merge with.
       head->kind = page_kind::cached;
+      unneeded_ -= std::min<std::size_t>(unneeded_, head->count);
       isolated_ += std::size_t{1} << head->order;
       publish_figures();
     }
@@ -298,6 +309,7 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
 void zone::start_period() {
   os::lock_guard guard(lock_);
   buddy_.start_period();
+  unneeded_ = buddy_.dirty_units();
 }
 
 zone_figures zone::figures() {

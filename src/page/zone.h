@@ -137,8 +137,8 @@ class zone {
     bool anywhere;
   };
   page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
-  page* place(const run_shape& run, buddy::search how, bool* clean) QUARRY_REQUIRES(lock_);
   bool grow(const run_shape& run) QUARRY_REQUIRES(lock_);
+  bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void keep_hole_open(std::size_t first, std::size_t pages);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
@@ -154,6 +154,8 @@ class zone {
 
   os::lock lock_;
   buddy buddy_ QUARRY_GUARDED_BY(lock_);
+  // Of the dirty pages of this period, so many that nobody needed; less what was purged of them.
+  std::size_t unneeded_ QUARRY_GUARDED_BY(lock_) = 0;
   std::size_t isolated_ QUARRY_GUARDED_BY(lock_) = 0;  // pages being purged: on no list, in no use
   std::size_t retired_ QUARRY_GUARDED_BY(lock_) = 0;   // frames below are not handed out again
   bool closed_ QUARRY_GUARDED_BY(lock_) = false;

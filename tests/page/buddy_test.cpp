@@ -390,14 +390,14 @@ TEST(Buddy, TheLowestOfTheGapsIsTakenFirst) {
 }
 
 // Ten units are two blocks, of two and eight units, the smaller one first where they begin at 6.
-TEST(Buddy, GapsThatBeginWithASmallBlockComeAfterOthersButBeforeCleanMemory) {
+TEST(Buddy, TheLowestDirtyGapComesBeforeCleanMemoryWhereverThatIs) {
   units u(256);
-  u.free.give(192, 16, true);
+  u.free.give(64, 16, true);
   u.free.give(7, 10, true);
-  u.free.give(39, 10, false);
   u.free.give(128, 10, false);
+  u.free.give(39, 10, false);
   bool clean;
-  for (std::size_t begin : {128, 39, 192})
+  for (std::size_t begin : {39, 128, 64})
     EXPECT_EQ(u.number_of(u.free.take_lowest(10, buddy::search::brief, &clean)), begin);
   EXPECT_TRUE(clean);
   EXPECT_EQ(u.free.take_lowest(10, buddy::search::brief, &clean), nullptr);
@@ -428,6 +428,31 @@ TEST(Buddy, OneGapThatIsLargeEnoughIsFoundAmongManyThatAreNotIfAllAreLookedAt) {
   page* head = u.free.take_lowest(10, buddy::search::whole, &clean);
   ASSERT_NE(head, nullptr);
   EXPECT_EQ(u.number_of(head), one * distance);
+}
+
+TEST(Buddy, WhatWasNotFoundIsFoundWhenSomethingHasBecomeFree) {
+  units u(64);
+  u.free.give(0, 8, false);
+  bool clean;
+  EXPECT_EQ(u.free.take_lowest(10, buddy::search::whole, &clean), nullptr);
+  EXPECT_EQ(u.free.take_lowest(12, buddy::search::whole, &clean), nullptr);
+  u.free.give(8, 2, false);
+  EXPECT_EQ(u.number_of(u.free.take_lowest(10, buddy::search::whole, &clean)), 0u);
+}
+
+TEST(Buddy, TheFreeUnitsBeforeAnEndAreFoundAndTakenFromTheirBegin) {
+  units u(64);
+  EXPECT_EQ(u.free.begin_of_free(40), 40u);
+  u.free.give(21, 10, false);
+  u.free.give(31, 9, true);
+  EXPECT_EQ(u.free.begin_of_free(40), 21u);
+  EXPECT_EQ(u.free.begin_of_free(41), 41u);
+  bool clean;
+  EXPECT_EQ(u.number_of(u.free.take_at(21, 12, &clean)), 21u);
+  EXPECT_FALSE(clean);
+  EXPECT_EQ(u.free.free_units(), 7u);
+  EXPECT_EQ(u.number_of(u.free.take_at(33, 7, &clean)), 33u);
+  EXPECT_TRUE(clean);
 }
 
 // The map entries of a slab's last frames are its free-object index, and may look like anything.

@@ -123,6 +123,28 @@ TEST_F(Zone, PurgingLeavesWhatIsToBeKeptAndWhatIsYoung) {
   EXPECT_EQ(normal_zone.dirty_pages(), 0u);
 }
 
+// Of four blocks that are old, three quarters each are taken and freed: what is old of them is in
+// every block, and still no more goes than was not needed, which is one block.
+TEST_F(Zone, PurgingLeavesAsMuchAsWasNeededInThePeriod) {
+  constexpr std::size_t pages = 64, needed = 3 * pages / 4, blocks = 4;
+  normal_zone.purge(0, purge_depth::everything);
+  bool clean;
+  page* all = normal_zone.allocate(2 * blocks * pages, 2 * blocks * pages, &clean);
+  ASSERT_NE(all, nullptr);
+  for (std::size_t i = 0; i < blocks; i++)
+    normal_zone.free(all + 2 * i * pages, pages, false);
+  normal_zone.start_period();
+  page* heads[blocks];
+  for (page*& head : heads)
+    ASSERT_NE(head = normal_zone.allocate(needed, pages, &clean), nullptr);
+  for (page* head : heads)
+    normal_zone.free(head, needed, false);
+  EXPECT_EQ(normal_zone.dirty_pages(), blocks * pages);
+  EXPECT_EQ(normal_zone.purge(0, purge_depth::unused), pages);
+  for (std::size_t i = 0; i < blocks; i++)
+    normal_zone.free(all + (2 * i + 1) * pages, pages, true);
+}
+
 TEST_F(Zone, LockedMemoryStaysDirty) {
   bool clean;
   normal_zone.purge(0, purge_depth::everything);
@@ -231,6 +253,16 @@ TEST_F(Zone, GapsAreUsedAgainBeforeMemoryThatNeverWas) {
       z.free.free(runs[i], pages, false);
     const auto again = z.runs_of(pages, runs.size() / 2);
     EXPECT_LT(*std::max_element(again.begin(), again.end()), runs.back()) << pages << " pages";
+  }
+}
+
+TEST_F(Zone, GrowsForALargeRunByWhatItLacksAndOnce) {
+  for (std::size_t pages : {1000, 5000, 70'000}) {
+    bare_zone z(1 << 20);
+    z.runs_of(100, 1);
+    const std::size_t before = z.free.committed_pages();
+    EXPECT_EQ(z.runs_of(pages, 1).size(), 1u);
+    EXPECT_LE(z.free.committed_pages(), before + pages + bare_zone::backing.step);
   }
 }
 
