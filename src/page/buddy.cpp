@@ -166,7 +166,8 @@ std::size_t buddy::walk_back(std::size_t number) const {
 
 std::size_t buddy::begin_of_free(std::size_t end) {
   settle();
-  return walk_back(end);
+  const std::size_t begin = walk_back(end);
+  return is_free(begin, end - begin) ? begin : end;
 }
 
 page* buddy::take_lowest(std::size_t count, search how, bool* clean) {

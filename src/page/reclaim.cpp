@@ -57,15 +57,21 @@ std::size_t pages_to_keep(const zone* z) {
   return kept_pages + z->used_pages() / kept_share;
 }
 
-bool is_much_free(const zone* z) {
-  return z && z->dirty_pages() > much_pages + z->used_pages() / much_share;
+// Dirty pages that were needed in this period may be spare in the next.
+bool is_some_needed(const zone* z) {
+  return z->dirty_pages() > std::max(pages_to_keep(z), z->unneeded_pages());
 }
 
-// In ZONE_DMA all of it stays.
-bool is_much_free_anywhere() {
-  if (is_much_free(&normal_zone) || is_much_free(highmem_zone())) return true;
-  for (unsigned node = 1; node < node_count(); node++)
-    if (is_much_free(normal_zone_of(node))) return true;
+bool is_much_free(const zone* z) {
+  return z->dirty_pages() > much_pages + z->used_pages() / much_share;
+}
+
+// Whether it holds for one zone; not of ZONE_DMA, in which all memory stays.
+bool holds_anywhere(bool (*is_true)(const zone*)) {
+  const zone* highmem = highmem_zone();
+  if (highmem && is_true(highmem)) return true;
+  for (unsigned node = 0; node < node_count(); node++)
+    if (is_true(normal_zone_of(node))) return true;
   return false;
 }
 
@@ -130,10 +136,11 @@ void run_helper() {
       wait_periods = longest_wait;
     else if (at_work && wait_periods > 1)
       wait_periods--;
+    const bool may_follow = holds_anywhere(is_some_needed);
     const std::size_t purged = reclaim_round(round);
     gone = gone / 2 + purged;
     left = in_memory(after) - std::min(in_memory(after), purged);
-    const bool busy = purged != 0 || glance_at_zones().used < before.used;
+    const bool busy = purged != 0 || may_follow || glance_at_zones().used < before.used;
     idle = busy ? 0 : idle + 1;
   }
 }
@@ -148,7 +155,7 @@ void start_reclaim(shrink_fn shrink_caches, bool background) {
 void reclaim_if_much_is_free() {
   // Another library's fork handler may free before ours has forgotten the parent's helper.
   if (!may_start_helper || is_helper_stopped || os::lock::is_fork_owner()) return;
-  if (is_much_free_anywhere()) helper.start(run_helper);
+  if (holds_anywhere(is_much_free)) helper.start(run_helper);
 }
 
 void reclaim_if_heap_grew() {

@@ -110,7 +110,8 @@ void zone::publish_figures() {
   const std::size_t free_pages = buddy_.free_units() + isolated_;
   used_.store(committed_pages() - free_pages, std::memory_order_relaxed);
   dirty_.store(buddy_.dirty_units(), std::memory_order_relaxed);
-  unneeded_ = std::min(unneeded_, buddy_.dirty_units());
+  if (buddy_.dirty_units() < unneeded_pages())
+    unneeded_.store(buddy_.dirty_units(), std::memory_order_relaxed);
 }
 
 bool zone::commit_to(std::size_t end) {
@@ -122,11 +123,13 @@ bool zone::commit_to(std::size_t end) {
   return true;
 }
 
-// Commits enough for the run behind what is committed.
-bool zone::grow(const run_shape& run) {
+// Commits what the run lacks at the end, and so much that `free` pages are free in all.
+bool zone::grow(const run_shape& run, std::size_t free) {
   const std::size_t begin = committed_pages();
   const std::size_t block = std::size_t{1} << run.order;
-  return grow_to(run.anywhere ? begin + run.pages : align_up(begin, block) + block);
+  const std::size_t missing = free - std::min(free, buddy_.free_units());
+  return grow_to(std::max(begin + missing, run.anywhere ? buddy_.begin_of_free(begin) + run.pages
+                                                        : align_up(begin, block) + block));
 }
 
 // Commits at least [committed pages, end), and some more if it can be had.
@@ -142,17 +145,18 @@ bool zone::grow_to(std::size_t end) {
 // Leaves `floor` pages free.
 page* zone::take(const run_shape& run, bool* clean, std::size_t floor) {
   const std::size_t low = marks().low;
-  if (low && buddy_.free_units() < run.pages + std::max(floor, low)) grow(run);
-  if (buddy_.free_units() < run.pages + floor) grow(run);
-  if (buddy_.free_units() < run.pages + floor) return nullptr;
+  const std::size_t least = run.pages + floor;
+  if (low > floor && buddy_.free_units() < run.pages + low) grow(run, run.pages + low);
+  if (buddy_.free_units() < least) grow(run, least);
+  if (buddy_.free_units() < least) return nullptr;
   if (!run.anywhere) {
     page* head = buddy_.take(run.order, run.pages, clean);
-    return head || !grow(run) ? head : buddy_.take(run.order, run.pages, clean);
+    return head || !grow(run, 0) ? head : buddy_.take(run.order, run.pages, clean);
   }
   if (page* head = buddy_.take_lowest(run.pages, buddy::search::brief, clean)) return head;
   // What is free at the end of the zone, and what it lacks.
   const std::size_t tail = buddy_.begin_of_free(committed_pages());
-  if (tail + run.pages <= committed_pages() || grow_to(tail + run.pages))
+  if (tail + run.pages <= committed_pages() || grow(run, 0))
     return buddy_.take_at(tail, run.pages, clean);
   return buddy_.take_lowest(run.pages, buddy::search::whole, clean);
 }
@@ -284,17 +288,20 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
       os::lock_guard guard(lock_);
       take_deferred();
       const bool all = depth == purge_depth::everything;
-      if ((all ? buddy_.dirty_units() : unneeded_) <= keep) return purged;
+      if ((all ? buddy_.dirty_units() : unneeded_pages()) <= keep) return purged;
       head = buddy_.take_dirty(all, least);
       if (!head) return purged;
       // On no list while the lock is open, and no buddy to merge with.
       head->kind = page_kind::cached;
-      unneeded_ -= std::min<std::size_t>(unneeded_, head->count);
+      const std::size_t unneeded = unneeded_pages();
+      unneeded_.store(unneeded - std::min<std::size_t>(unneeded, head->count),
+                      std::memory_order_relaxed);
       isolated_ += std::size_t{1} << head->order;
       publish_figures();
     }
     const std::size_t first = space_->number_of(head);
     const std::size_t pages = std::size_t{1} << head->order;
+    const std::size_t dirty = head->count;
     keep_hole_open(first, pages);
     const bool clean = backing_->purge(space_, first, pages);
     os::lock_guard guard(lock_);
@@ -302,14 +309,14 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
     give(head, pages, clean);
     publish_figures();
     if (!clean) return purged;
-    purged += pages;
+    purged += dirty;
   }
 }
 
 void zone::start_period() {
   os::lock_guard guard(lock_);
   buddy_.start_period();
-  unneeded_ = buddy_.dirty_units();
+  unneeded_.store(buddy_.dirty_units(), std::memory_order_relaxed);
 }
 
 zone_figures zone::figures() {

@@ -105,7 +105,7 @@ class zone {
   bool extend(page* head, std::size_t pages, std::size_t wanted) QUARRY_EXCLUDES(lock_);
 
   // Gives dirty memory back to the system until at most `keep` pages of it are left. Returns the
-  // pages given back. By one thread at a time (reclaim_lock).
+  // dirty pages given back. By one thread at a time (reclaim_lock).
   std::size_t purge(std::size_t keep, purge_depth depth) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 
@@ -116,9 +116,11 @@ class zone {
   // now is never handed out again. It may still grow, unless it is closed.
   void retire(bool close) QUARRY_EXCLUDES(lock_);
 
-  // Pages in use or on per-CPU lists, dirty pages, and pages committed; a glance without the lock.
+  // Pages in use or on per-CPU lists, dirty pages, those of them that nobody needed in this period,
+  // and pages committed; a glance without the lock.
   std::size_t used_pages() const { return used_.load(std::memory_order_relaxed); }
   std::size_t dirty_pages() const { return dirty_.load(std::memory_order_relaxed); }
+  std::size_t unneeded_pages() const { return unneeded_.load(std::memory_order_relaxed); }
   std::size_t committed_pages() const { return committed_.load(std::memory_order_relaxed); }
 
   zone_figures figures() QUARRY_EXCLUDES(lock_);
@@ -137,7 +139,7 @@ class zone {
     bool anywhere;
   };
   page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
-  bool grow(const run_shape& run) QUARRY_REQUIRES(lock_);
+  bool grow(const run_shape& run, std::size_t free) QUARRY_REQUIRES(lock_);
   bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void keep_hole_open(std::size_t first, std::size_t pages);
@@ -154,14 +156,14 @@ class zone {
 
   os::lock lock_;
   buddy buddy_ QUARRY_GUARDED_BY(lock_);
-  // Of the dirty pages of this period, so many that nobody needed; less what was purged of them.
-  std::size_t unneeded_ QUARRY_GUARDED_BY(lock_) = 0;
   std::size_t isolated_ QUARRY_GUARDED_BY(lock_) = 0;  // pages being purged: on no list, in no use
   std::size_t retired_ QUARRY_GUARDED_BY(lock_) = 0;   // frames below are not handed out again
   bool closed_ QUARRY_GUARDED_BY(lock_) = false;
   std::atomic<std::size_t> committed_{0};  // written under lock_, read anywhere
   std::atomic<std::size_t> used_{0};       // likewise
   std::atomic<std::size_t> dirty_{0};      // likewise
+  // Of the dirty pages of this period, so many that nobody needed; less what was purged of them.
+  std::atomic<std::size_t> unneeded_{0};  // likewise
   std::atomic<bool> keeps_reserve_{false};
   // Blocks that were freed while the lock was taken, chained through their links. Anybody adds,
   // take_deferred() takes all.

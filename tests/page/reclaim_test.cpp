@@ -134,6 +134,22 @@ TEST_F(Reclaim, WhatIsSoonNeededAgainStaysLongerButNotInAnIdleProgram) {
   wait_until([] { return normal_zone.dirty_pages() < run_pages / 8; });
 }
 
+// The helper sees none of it to spare while the program is at work, and must not have ended by
+// then.
+TEST_F(Reclaim, WhatAProgramNeededInEveryPeriodGoesBackWhenItRests) {
+  constexpr std::size_t pages = 32 * mib >> page_shift;
+  for (int times = 12; times <= 30; times++) {
+    for (int i = 0; i < times; i++) {
+      bool clean;
+      page* head = alloc_run(pages, pages, &clean);
+      mark(region.frames.address_of(head), pages, 1);
+      free_run(head, pages, false);
+      os::sleep_ms(20);
+    }
+    wait_until([] { return normal_zone.dirty_pages() < pages / 8; });
+  }
+}
+
 TEST_F(Reclaim, LittleFreeMemoryIsNotWorthAThread) {
   reclaim_everything();
   wait_until([] { return threads_of_this_process() == threads_before; });

@@ -266,6 +266,16 @@ TEST_F(Zone, GrowsForALargeRunByWhatItLacksAndOnce) {
   }
 }
 
+TEST_F(Zone, WhatIsFreeAtItsEndBecomesPartOfALargerRun) {
+  bare_zone z(1 << 20);
+  z.runs_of(100, 1);
+  const auto runs = z.runs_of(50'000, 1);
+  z.free.free(runs[0], 50'000, false);
+  const std::size_t before = z.free.committed_pages();
+  EXPECT_EQ(z.runs_of(60'000, 1), runs);
+  EXPECT_LE(z.free.committed_pages(), before + 10'000 + bare_zone::backing.step);
+}
+
 TEST_F(Zone, AtTheEndOfMemoryAGapIsFoundAmongManyThatAreTooSmall) {
   bare_zone z(1 << 14);
   const auto runs = z.runs_of(10, SIZE_MAX);
