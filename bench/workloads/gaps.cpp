@@ -14,37 +14,24 @@ std::uint64_t smallest = 32 * kib;
 std::uint64_t largest = 256 * kib;
 
 template <typename Heap>
-block take_whole(std::size_t size, std::uint64_t tag) {
-  const block taken = {Heap::allocate(size), size};
-  fill(taken.address, 0, size, tag, page);
-  return taken;
-}
-
-template <typename Heap>
-std::uint64_t give_back_whole(const block& given) {
-  const std::uint64_t held = contents(given.address, 0, given.size, page);
-  Heap::release(given.address);
-  return held;
-}
-
-template <typename Heap>
 std::uint64_t replace_halves(random_bits random, std::uint64_t operations) {
   std::vector<block> blocks(live);
-  const auto take = [&](block& place) {
-    place = take_whole<Heap>(random.between(smallest, largest), random.next());
+  const auto renew = [&](block& place) {
+    const std::size_t size = random.between(smallest, largest);
+    place = take<Heap>(size, random.next(), page);
   };
   for (block& place : blocks)
-    take(place);
+    renew(place);
   std::uint64_t checksum = 0;
   for (std::uint64_t half = 0, done = 0; done < operations; half = 1 - half) {
     const std::uint64_t first_done = done;
     for (std::uint64_t i = half; i < live && done < operations; i += 2, ++done)
-      checksum += give_back_whole<Heap>(blocks[i]);
+      checksum += give_back<Heap>(blocks[i], page);
     for (std::uint64_t i = half; i < half + 2 * (done - first_done); i += 2)
-      take(blocks[i]);
+      renew(blocks[i]);
   }
   for (const block& freed : blocks)
-    checksum += give_back_whole<Heap>(freed);
+    checksum += give_back<Heap>(freed, page);
   return checksum;
 }
 

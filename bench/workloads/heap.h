@@ -116,16 +116,16 @@ struct block {
 };
 
 template <typename Heap>
-block take(std::size_t size, std::uint64_t tag) {
+block take(std::size_t size, std::uint64_t tag, std::size_t stride = touched_every) {
   const block taken{Heap::allocate(size), size};
-  fill(taken.address, 0, size, tag);
+  fill(taken.address, 0, size, tag, stride);
   return taken;
 }
 
 // Returns what the block held.
 template <typename Heap>
-std::uint64_t give_back(const block& given) {
-  const std::uint64_t held = contents(given.address, 0, given.size);
+std::uint64_t give_back(const block& given, std::size_t stride = touched_every) {
+  const std::uint64_t held = contents(given.address, 0, given.size, stride);
   Heap::release(given.address);
   return held;
 }

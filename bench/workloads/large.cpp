@@ -29,24 +29,17 @@ std::uint64_t take_large(block& taken, std::size_t size, std::uint64_t tag) {
 }
 
 template <typename Heap>
-std::uint64_t give_back_large(const block& given) {
-  const std::uint64_t held = contents(given.address, 0, given.size, page);
-  Heap::release(given.address);
-  return held;
-}
-
-template <typename Heap>
 std::uint64_t replace_blocks(const drawn& sizes, random_bits random, std::uint64_t operations) {
   cursor size(sizes, random);
   std::vector<block> blocks(live);
   std::uint64_t checksum = 0;
   for (std::uint64_t i = 0; i < operations; ++i) {
     block& replaced = blocks[random.below(live)];
-    if (replaced.address != nullptr) checksum += give_back_large<Heap>(replaced);
+    if (replaced.address != nullptr) checksum += give_back<Heap>(replaced, page);
     checksum += take_large<Heap>(replaced, size.next(), random.next());
   }
   for (const block& freed : blocks)
-    if (freed.address != nullptr) checksum += give_back_large<Heap>(freed);
+    if (freed.address != nullptr) checksum += give_back<Heap>(freed, page);
   return checksum;
 }
 

@@ -156,7 +156,7 @@ page* zone::take(const run_shape& run, bool* clean, std::size_t floor) {
   if (page* head = buddy_.take_lowest(run.pages, buddy::search::brief, clean)) return head;
   // What is free at the end of the zone, and what it lacks.
   const std::size_t tail = buddy_.begin_of_free(committed_pages());
-  if (tail + run.pages <= committed_pages() || grow(run, 0))
+  if (tail + run.pages <= committed_pages() || grow_to(tail + run.pages))
     return buddy_.take_at(tail, run.pages, clean);
   return buddy_.take_lowest(run.pages, buddy::search::whole, clean);
 }

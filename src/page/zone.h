@@ -104,8 +104,9 @@ class zone {
   // them is in use, or too few would be left for the reserve; nothing has changed then.
   bool extend(page* head, std::size_t pages, std::size_t wanted) QUARRY_EXCLUDES(lock_);
 
-  // Gives dirty memory back to the system until at most `keep` pages of it are left. Returns the
-  // dirty pages given back. By one thread at a time (reclaim_lock).
+  // Gives dirty memory back to the system until at most `keep` pages of it are left, or, unless it
+  // is to be everything, of what nobody needed since the last start_period(). Returns the dirty
+  // pages given back. By one thread at a time (reclaim_lock).
   std::size_t purge(std::size_t keep, purge_depth depth) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 

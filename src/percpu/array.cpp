@@ -18,15 +18,16 @@ constinit bool use_sequences = false;
 
 namespace {
 
-QUARRY_EARLY constinit os::lock opening_lock;
+constinit os::lock opening_lock;
 
 // One more than the highest number of an open area. Written under opening_lock, read anywhere.
 QUARRY_EARLY constinit std::atomic<unsigned> end_of_open{0};
 
 // So many misses of CPUs without an area go by before the system, which refused one, is asked
-// again: a refusal takes it 1 to 3 us. Written by anyone; a count that is lost does no harm.
+// again: a refusal takes it 1 to 3 us. Written by anyone, relaxed; a count that is lost does no
+// harm.
 constexpr unsigned patience = 1000;
-QUARRY_EARLY constinit std::atomic<unsigned> misses_to_wait{0};
+constinit std::atomic<unsigned> misses_to_wait{0};
 
 // What all arrays of one CPU may hold together. Growth stops there, and at half of it new arrays of
 // large blocks; the first slots of other indices are granted as long as the area has any, since
@@ -166,8 +167,9 @@ bool open_area(unsigned cpu) {
     end_of_open.store(end, std::memory_order_release);
   }
   opening_lock.release();
-  if (!is_open(cpu)) misses_to_wait.store(patience, std::memory_order_relaxed);
-  return is_open(cpu);
+  const bool opened = is_open(cpu);
+  if (!opened) misses_to_wait.store(patience, std::memory_order_relaxed);
+  return opened;
 }
 
 // Calls visit(area) for each open area, by CPU number.
