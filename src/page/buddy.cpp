@@ -1,7 +1,6 @@
 #include "page/buddy.h"
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 namespace quarry {
@@ -40,10 +39,12 @@ buddy::state buddy::remove(page* head) {
   return {static_cast<free_list>(head->tag), head->count};
 }
 
-// What is ahead of a block goes to the lists: the first step of every operation that looks there.
+// What is ahead of a block goes to the lists, and what it grew by is no longer free in the map: the
+// first step of every operation that looks there.
 void buddy::settle() {
-  if (!ahead_.count) return;
-  const free_range ahead = std::exchange(ahead_, {});
+  if (ahead_.begin == ahead_.first + ahead_.count) return;
+  const growth ahead = std::exchange(ahead_, {});
+  map_.clear(ahead.begin, ahead.first - ahead.begin);
   keep_in(ahead.first, ahead.count, ahead.as);
 }
 
@@ -56,6 +57,7 @@ page* buddy::take(unsigned order, std::size_t count, bool* clean) {
     page* head = lists_[index_of(where)][found].front();
     const std::size_t number = space_->number_of(head);
     const state s = remove(head);
+    map_.clear(number, count);
     // The upper halves are free again; the lower ones, which stay, are taken for the dirty part.
     std::size_t dirty = s.dirty;
     for (unsigned o = found; o-- > order;) {
@@ -120,7 +122,7 @@ void buddy::keep_in(std::size_t first, std::size_t count, state s) {
 
 void buddy::give(std::size_t first, std::size_t count, bool clean) {
   settle();
-  unfit_ = SIZE_MAX;
+  map_.set(first, count);
   give_in(first, count, clean ? state{free_list::clean, 0} : state{young_, count});
 }
 
@@ -137,71 +139,28 @@ bool buddy::is_free(std::size_t first, std::size_t count) const {
   return true;
 }
 
-// Whether a free block of that order begins there. The words of a slab's tails may look like its
-// head, and slabs come and go without the zone's lock, so that is asked before and after.
-bool buddy::is_free_block(const page* head, unsigned order) const {
-  if (space_->is_in_slab(head)) return false;
-  std::atomic_thread_fence(std::memory_order_acquire);
-  if (head->kind != page_kind::free_block || head->order != order) return false;
-  std::atomic_thread_fence(std::memory_order_acquire);
-  return !space_->is_in_slab(head);
-}
-
-// The free block that ends where the unit begins: of the order by which its head is that far back.
-const page* buddy::block_before(std::size_t number) const {
-  for (unsigned order = 0; order < orders && number >= units_of(order); order++) {
-    if (number % units_of(order) != 0) break;
-    const page* head = space_->page_at(number - units_of(order));
-    if (is_free_block(head, order)) return head;
-  }
-  return nullptr;
-}
-
-// To the first of the free units that lie in one piece before that unit.
-std::size_t buddy::walk_back(std::size_t number) const {
-  while (const page* before = block_before(number))
-    number = space_->number_of(before);
-  return number;
-}
-
-std::size_t buddy::begin_of_free(std::size_t end) {
-  settle();
-  const std::size_t begin = walk_back(end);
-  return is_free(begin, end - begin) ? begin : end;
-}
-
-page* buddy::take_lowest(std::size_t count, search how, bool* clean) {
-  settle();
-  if (how == search::whole && count >= unfit_) return nullptr;
-  struct place {
-    bool is_clean = true;
-    std::size_t first = SIZE_MAX;
-    auto operator<=>(const place&) const = default;
-  };
-  place best;
-  // So many units, wherever they begin, have a block of this order among them.
-  const unsigned least = floor_log2(count) - std::min(floor_log2(count), 2u);
-  std::size_t left = how == search::brief ? 256 : SIZE_MAX;
-  for (unsigned order = orders; order-- > least;) {
-    for (const auto& lists : lists_) {
-      const bool is_clean = &lists == &lists_[index_of(free_list::clean)];
-      const page* head = lists[order].front();
-      for (; head && left; left--, head = lists[order].after(head)) {
-        const place here = {is_clean, space_->number_of(head)};
-        // A block that lies higher than a gap's begin is in the same gap or in a higher one.
-        if (best < here) continue;
-        const bool walks = !is_clean || how == search::whole;
-        const place gap = {is_clean, walks ? walk_back(here.first) : here.first};
-        if (is_free(gap.first, count)) best = gap;
-      }
+// The map begins with what is on the lists.
+bool buddy::start_map() {
+  if (!map_.start()) return false;
+  for (const auto& lists : lists_) {
+    for (unsigned order = 0; order < orders; order++) {
+      lists[order].for_each(
+          [&](page* head) { map_.set(space_->number_of(head), units_of(order)); });
     }
   }
-  if (best.first != SIZE_MAX) return take_at(best.first, count, clean);
-  if (how == search::whole) unfit_ = count;
-  return nullptr;
+  return map_.is_kept();
+}
+
+std::size_t buddy::lowest(std::size_t count, std::size_t end) {
+  settle();
+  if (!map_.is_kept() && !start_map()) return none;
+  const std::size_t first = map_.lowest(count);
+  return first != none ? first : map_.begin_of_run(end);
 }
 
 page* buddy::take_at(std::size_t first, std::size_t count, bool* clean) {
+  settle();
+  map_.clear(first, count);
   const std::size_t end = first + count;
   *clean = true;
   for (std::size_t n = first; n < end;) {
@@ -219,7 +178,10 @@ page* buddy::take_at(std::size_t first, std::size_t count, bool* clean) {
 }
 
 bool buddy::extend(std::size_t first, std::size_t count) {
-  if (ahead_.first != first) settle();
+  if (ahead_.first != first) {
+    settle();
+    ahead_ = {first, first, 0, {}};
+  }
   const std::size_t end = first + count;
   std::size_t next = first + ahead_.count;
   if (next < end && !is_free(next, end - next)) return false;
@@ -251,6 +213,7 @@ page* buddy::take_dirty(bool young_too, unsigned least) {
     const unsigned order = least + floor_log2(large);
     page* head = lists_[index_of(where)][order].front();
     remove(head);
+    map_.clear(space_->number_of(head), units_of(order));
     return head;
   }
   return nullptr;

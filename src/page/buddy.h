@@ -9,7 +9,7 @@
 // No lock: the owner's covers it.
 #pragma once
 
-#include "page/region.h"
+#include "page/free_map.h"
 
 namespace quarry {
 
@@ -19,7 +19,7 @@ inline constexpr unsigned free_list_count = 3;
 
 class buddy {
  public:
-  explicit constexpr buddy(frame_space* space) : space_(space) {}
+  explicit constexpr buddy(frame_space* space) : space_(space), map_(space) {}
 
   // The first `count` units of a block of 2^order; the rest stays free. nullptr if there is no such
   // block. Dirty ones first, the most recently freed before older ones: what is in memory is used
@@ -35,19 +35,13 @@ class buddy {
   // piece, for the next time, until anything else is asked for.
   bool extend(std::size_t first, std::size_t count);
 
-  // `count` units that are free behind each other, whatever blocks they are of: dirty ones, that
-  // is those that begin a gap with a dirty block in it, before clean ones; of these the lowest. For
-  // large requests: aligned blocks of the next power of two are hard to find between others, and
-  // each leaves a gap.
-  enum class search {
-    brief,  // a look at 256 blocks, the largest first; of clean gaps, at those from a block on
-    whole,  // at all of them: finds what there is
-  };
-  page* take_lowest(std::size_t count, search how, bool* clean);
-
-  // The first of the free units that lie in one piece and end before unit `end`; `end` if the one
-  // before it is in use.
-  std::size_t begin_of_free(std::size_t end);
+  // Where `count` units that are free behind each other begin, whatever blocks they are of: the
+  // lowest there are, or else what is free at unit `end`, behind which there is nothing yet: they
+  // would begin there if there were. For large requests: aligned blocks of the next power of two
+  // are hard to find between others, and each leaves a gap. `none` where the space has no free map
+  // or the system no memory for it.
+  static constexpr std::size_t none = free_map::none;
+  std::size_t lowest(std::size_t count, std::size_t end);
 
   // Units [first, first + count), all of which are free.
   page* take_at(std::size_t first, std::size_t count, bool* clean);
@@ -79,8 +73,9 @@ class buddy {
     std::size_t dirty;  // units
   };
 
-  struct free_range {
-    std::size_t first;
+  struct growth {
+    std::size_t begin;  // of what was taken
+    std::size_t first;  // of what is still free
     std::size_t count;
     state as;
   };
@@ -96,9 +91,7 @@ class buddy {
   free_list merged(free_list a, free_list b) const;
   bool is_free_at(std::size_t number, std::size_t limit) const;
   bool is_free(std::size_t first, std::size_t count) const;
-  const page* block_before(std::size_t number) const;
-  bool is_free_block(const page* head, unsigned order) const;
-  std::size_t walk_back(std::size_t number) const;
+  bool start_map();
 
   frame_space* space_;
   free_list young_ = free_list::dirty_a;
@@ -106,11 +99,10 @@ class buddy {
   u32 nonempty_[free_list_count] = {};  // a bit per order
   std::size_t free_units_ = 0;          // on the lists
   std::size_t dirty_units_ = 0;
-  // A whole search for so many units found no place, and nothing has become free since.
-  std::size_t unfit_ = SIZE_MAX;
+  free_map map_;  // of what is on the lists, and of ahead_ from its begin on
   // Free and on no list: what is ahead of the block that grew last. Its first unit is a head of the
   // kind `cached`, so that wrong use of what was there is still seen to be of free memory.
-  free_range ahead_{};
+  growth ahead_{};
 };
 
 }  // namespace quarry

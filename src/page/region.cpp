@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "os/memory.h"
+#include "page/free_map.h"
 
 namespace quarry {
 
@@ -25,8 +26,9 @@ struct sizes {
 
   std::size_t class_map() const { return align_up(frames >> page_shift, page_size); }
   std::size_t mem_map() const { return (frames >> page_shift) * sizeof(page); }
+  std::size_t free_map() const { return free_map::size_for(frames >> page_shift); }
   std::size_t vm_map() const { return align_up((vm >> vm_unit_shift) * sizeof(page), page_size); }
-  std::size_t maps() const { return class_map() + mem_map() + vm_map(); }
+  std::size_t maps() const { return class_map() + mem_map() + free_map() + vm_map(); }
 };
 
 sizes sizes_for(std::size_t frames, std::size_t vm) {
@@ -53,10 +55,12 @@ void lay_out(char* memory, const sizes& s, unsigned cpus, std::size_t cpu_areas_
   char* maps = memory + cpu_areas_size;
   class_map = reinterpret_cast<u8*>(maps);
   auto* mem_map = reinterpret_cast<page*>(maps + s.class_map());
-  auto* vm_map = reinterpret_cast<page*>(maps + s.class_map() + s.mem_map());
+  char* free_map = maps + s.class_map() + s.mem_map();
+  auto* vm_map = reinterpret_cast<page*>(free_map + s.free_map());
   const auto end_of_maps = reinterpret_cast<uptr>(maps) + s.maps();
   frames_base = reinterpret_cast<char*>(align_up(end_of_maps, s.alignment));
-  region.frames = {frames_base, mem_map, s.frames >> page_shift, 0, page_shift, class_map};
+  region.frames = {frames_base, mem_map, s.frames >> page_shift, 0, page_shift,
+                   class_map,   free_map};
   region.vm_units = {frames_base + s.frames, vm_map, s.vm >> vm_unit_shift, 0,
                      vm_unit_shift,          nullptr};
 }

@@ -1,11 +1,13 @@
 // The region: one reservation of address space that holds everything.
 //
-//   per-CPU areas | class map | mem_map | vmalloc map | frames (ZONE_NORMAL) | vmalloc area
+//   per-CPU areas | class map | mem_map | free map | vmalloc map | frames (ZONE_NORMAL) | vmalloc
+//   area
 //
 // The class map has a byte per frame that free() reads first: the size class of the slab that the
 // frame belongs to, 0 for everything else; all of it can be read from the start. mem_map has a page
-// per frame. It all is reserved at start-up and committed as it is needed; the pages of frames
-// below `committed` can be read.
+// per frame; the free map leads to free ones behind each other (page/free_map.h). It all is
+// reserved at start-up and committed as it is needed; the pages of frames below `committed` can be
+// read.
 #pragma once
 
 #include <atomic>
@@ -27,6 +29,8 @@ struct frame_space {
   // A byte per unit where there are slabs: the class of the one that it belongs to, 0 for none.
   // Written by who makes the slab; the pointer at start-up.
   u8* classes;
+  // For page/free_map.h, where runs are looked for; written at start-up.
+  char* free_map = nullptr;
 
   std::size_t offset_of(const void* address) const {
     return static_cast<std::size_t>(static_cast<const char*>(address) - base);

@@ -128,8 +128,14 @@ bool zone::grow(const run_shape& run, std::size_t free) {
   const std::size_t begin = committed_pages();
   const std::size_t block = std::size_t{1} << run.order;
   const std::size_t missing = free - std::min(free, buddy_.free_units());
-  return grow_to(std::max(begin + missing, run.anywhere ? buddy_.begin_of_free(begin) + run.pages
-                                                        : align_up(begin, block) + block));
+  const std::size_t lowest = place_of(run);
+  return grow_to(std::max(begin + missing, lowest != buddy::none ? lowest + run.pages
+                                                                 : align_up(begin, block) + block));
+}
+
+// Where it fits, or would if the zone were larger; none for an aligned block.
+std::size_t zone::place_of(const run_shape& run) {
+  return run.anywhere ? buddy_.lowest(run.pages, committed_pages()) : buddy::none;
 }
 
 // Commits at least [committed pages, end), and some more if it can be had.
@@ -149,16 +155,13 @@ page* zone::take(const run_shape& run, bool* clean, std::size_t floor) {
   if (low > floor && buddy_.free_units() < run.pages + low) grow(run, run.pages + low);
   if (buddy_.free_units() < least) grow(run, least);
   if (buddy_.free_units() < least) return nullptr;
-  if (!run.anywhere) {
-    page* head = buddy_.take(run.order, run.pages, clean);
-    return head || !grow(run, 0) ? head : buddy_.take(run.order, run.pages, clean);
+  if (const std::size_t first = place_of(run); first != buddy::none) {
+    const std::size_t end = first + run.pages;
+    if (end > committed_pages() && !grow_to(end)) return nullptr;
+    return buddy_.take_at(first, run.pages, clean);
   }
-  if (page* head = buddy_.take_lowest(run.pages, buddy::search::brief, clean)) return head;
-  // What is free at the end of the zone, and what it lacks.
-  const std::size_t tail = buddy_.begin_of_free(committed_pages());
-  if (tail + run.pages <= committed_pages() || grow_to(tail + run.pages))
-    return buddy_.take_at(tail, run.pages, clean);
-  return buddy_.take_lowest(run.pages, buddy::search::whole, clean);
+  page* head = buddy_.take(run.order, run.pages, clean);
+  return head || !grow(run, 0) ? head : buddy_.take(run.order, run.pages, clean);
 }
 
 page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, reserve depth,

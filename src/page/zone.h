@@ -140,6 +140,7 @@ class zone {
     bool anywhere;
   };
   page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
+  std::size_t place_of(const run_shape& run) QUARRY_REQUIRES(lock_);
   bool grow(const run_shape& run, std::size_t free) QUARRY_REQUIRES(lock_);
   bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);

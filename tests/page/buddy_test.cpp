@@ -8,22 +8,32 @@
 #include <random>
 #include <vector>
 
-using namespace quarry;
+#include "free_map_memory.h"
+
+using namespace page_test;
 
 namespace {
 
 // Units with nothing behind them, all in use at first. The map ends where `mapped` says it does.
 struct units {
   std::vector<page> map;
+  free_map_memory map_memory;
   frame_space space;
   buddy free;
 
   explicit units(std::size_t count)
       : map(count),
-        space{nullptr, map.data(), 2 * count, count, page_shift, nullptr},
+        map_memory(2 * count),
+        space{nullptr, map.data(), 2 * count, count, page_shift, nullptr, map_memory.begin()},
         free(&space) {}
 
   std::size_t number_of(page* head) const { return space.number_of(head); }
+
+  // nullptr where so many are not free behind each other.
+  page* take_lowest(std::size_t count, bool* clean) {
+    const std::size_t first = free.lowest(count, map.size());
+    return first + count <= map.size() ? free.take_at(first, count, clean) : nullptr;
+  }
 };
 
 enum class unit : u8 { used, clean, dirty };
@@ -54,11 +64,12 @@ class model {
     }
     return false;
   }
-  bool has_range(std::size_t count) const {
-    for (std::size_t n = 0; n < size(); n++) {
-      if (all_free(n, count)) return true;
-    }
-    return false;
+  // Where the lowest run begins, or the one at the end.
+  std::size_t lowest(std::size_t count) const {
+    std::size_t n = 0;
+    while (n < size() && !all_free(n, std::min(count, size() - n)))
+      n++;
+    return n;
   }
   // The free units cut into aligned blocks, each as large as it can be.
   std::vector<std::size_t> blocks() const {
@@ -152,11 +163,11 @@ class comparison {
 
   void take_lowest() {
     const std::size_t count = 1 + random_() % 300;
-    const bool is_there = model_.has_range(count);
+    const std::size_t first = model_.lowest(count);
+    ASSERT_EQ(units_.free.lowest(count, model_.size()), first) << count << " units";
     bool clean = false;
-    page* head = units_.free.take_lowest(count, buddy::search::whole, &clean);
-    ASSERT_EQ(head != nullptr, is_there) << count << " units";
-    if (head) use(head, count, clean);
+    if (first + count <= model_.size())
+      use(units_.free.take_at(first, count, &clean), count, clean);
   }
 
   void use(page* head, std::size_t count, bool clean) {
@@ -380,73 +391,32 @@ TEST(Buddy, ABlockThatGrewAndCannotAgainLeavesWhatIsAheadOfItFree) {
   EXPECT_TRUE(u.free.extend(19, 13));
 }
 
-TEST(Buddy, TheLowestOfTheGapsIsTakenFirst) {
-  units u(256);
-  for (std::size_t begin : {64, 128, 32})
-    u.free.give(begin, 16, false);
-  bool clean;
-  for (std::size_t begin : {32, 64, 128})
-    EXPECT_EQ(u.number_of(u.free.take_lowest(16, buddy::search::brief, &clean)), begin);
-}
-
-// Ten units are two blocks, of two and eight units, the smaller one first where they begin at 6.
-TEST(Buddy, TheLowestDirtyGapComesBeforeCleanMemoryWhereverThatIs) {
+TEST(Buddy, TheLowestGapIsTakenWhateverBlocksItIsOf) {
   units u(256);
   u.free.give(64, 16, true);
   u.free.give(7, 10, true);
   u.free.give(128, 10, false);
-  u.free.give(39, 10, false);
+  u.free.give(39, 9, false);
   bool clean;
-  for (std::size_t begin : {39, 128, 64})
-    EXPECT_EQ(u.number_of(u.free.take_lowest(10, buddy::search::brief, &clean)), begin);
+  EXPECT_EQ(u.number_of(u.take_lowest(10, &clean)), 7u);
   EXPECT_TRUE(clean);
-  EXPECT_EQ(u.free.take_lowest(10, buddy::search::brief, &clean), nullptr);
-  EXPECT_EQ(u.number_of(u.free.take_lowest(10, buddy::search::whole, &clean)), 7u);
+  EXPECT_EQ(u.number_of(u.take_lowest(10, &clean)), 64u);
+  EXPECT_TRUE(clean);
+  EXPECT_EQ(u.number_of(u.take_lowest(10, &clean)), 128u);
+  EXPECT_FALSE(clean);
+  EXPECT_EQ(u.take_lowest(10, &clean), nullptr);
+  u.free.give(48, 1, false);
+  EXPECT_EQ(u.number_of(u.take_lowest(10, &clean)), 39u);
 }
 
-TEST(Buddy, GapsAreFoundByTheLargestBlockInThemWhereverTheyBegin) {
-  constexpr std::size_t gaps = 1000, distance = 40;
-  for (std::size_t begin = 0; begin < 8; begin++) {
-    units u(gaps * distance);
-    for (std::size_t gap = 0; gap < gaps; gap++)
-      u.free.give(gap * distance + begin, 10, false);
-    std::size_t taken = 0;
-    bool clean;
-    while (u.free.take_lowest(10, buddy::search::brief, &clean))
-      taken++;
-    EXPECT_EQ(taken, gaps) << "that begin at " << begin;
-  }
-}
-
-TEST(Buddy, OneGapThatIsLargeEnoughIsFoundAmongManyThatAreNotIfAllAreLookedAt) {
-  constexpr std::size_t gaps = 1000, distance = 40, one = 300;
-  units u(gaps * distance);
-  for (std::size_t gap = 0; gap < gaps; gap++)
-    u.free.give(gap * distance, gap == one ? 10 : 8, false);
-  bool clean;
-  EXPECT_EQ(u.free.take_lowest(10, buddy::search::brief, &clean), nullptr);
-  page* head = u.free.take_lowest(10, buddy::search::whole, &clean);
-  ASSERT_NE(head, nullptr);
-  EXPECT_EQ(u.number_of(head), one * distance);
-}
-
-TEST(Buddy, WhatWasNotFoundIsFoundWhenSomethingHasBecomeFree) {
+TEST(Buddy, WhereNoGapIsLargeEnoughTheOneAtTheEndIsNamed) {
   units u(64);
-  u.free.give(0, 8, false);
-  bool clean;
-  EXPECT_EQ(u.free.take_lowest(10, buddy::search::whole, &clean), nullptr);
-  EXPECT_EQ(u.free.take_lowest(12, buddy::search::whole, &clean), nullptr);
-  u.free.give(8, 2, false);
-  EXPECT_EQ(u.number_of(u.free.take_lowest(10, buddy::search::whole, &clean)), 0u);
-}
-
-TEST(Buddy, TheFreeUnitsBeforeAnEndAreFoundAndTakenFromTheirBegin) {
-  units u(64);
-  EXPECT_EQ(u.free.begin_of_free(40), 40u);
+  EXPECT_EQ(u.free.lowest(30, 40), 40u);
   u.free.give(21, 10, false);
   u.free.give(31, 9, true);
-  EXPECT_EQ(u.free.begin_of_free(40), 21u);
-  EXPECT_EQ(u.free.begin_of_free(41), 41u);
+  EXPECT_EQ(u.free.lowest(30, 40), 21u);
+  EXPECT_EQ(u.free.lowest(19, 40), 21u);
+  EXPECT_EQ(u.free.lowest(20, 41), 41u);
   bool clean;
   EXPECT_EQ(u.number_of(u.free.take_at(21, 12, &clean)), 21u);
   EXPECT_FALSE(clean);
@@ -455,20 +425,11 @@ TEST(Buddy, TheFreeUnitsBeforeAnEndAreFoundAndTakenFromTheirBegin) {
   EXPECT_TRUE(clean);
 }
 
-// The map entries of a slab's last frames are its free-object index, and may look like anything.
-TEST(Buddy, TheEndOfASlabIsNoFreeBlockWhateverItLooksLike) {
+TEST(Buddy, WithoutAFreeMapThereIsNoLowestPlace) {
   units u(64);
-  std::vector<u8> classes(64);
-  u.space.classes = classes.data();
-  u.free.give(8, 8, false);
-  bool clean;
-  ASSERT_EQ(u.number_of(u.free.take(3, 8, &clean)), 8u);
-  classes[15] = 1;
-  u.map[15].kind = page_kind::free_block;
-  u.map[15].order = 0;
-  u.free.give(16, 8, false);
-  EXPECT_EQ(u.free.take_lowest(9, buddy::search::whole, &clean), nullptr);
-  EXPECT_EQ(u.number_of(u.free.take_lowest(8, buddy::search::whole, &clean)), 16u);
+  u.space.free_map = nullptr;
+  u.free.give(0, 64, true);
+  EXPECT_EQ(u.free.lowest(10, 64), buddy::none);
 }
 
 // Each of the operations finds what another left ahead of a block.
@@ -490,7 +451,7 @@ TEST(Buddy, WhatIsAheadOfABlockThatGrewIsFreeForAllOthers) {
   ASSERT_TRUE(u.free.extend(0, 64));
 
   grow_into_64(40);
-  EXPECT_EQ(u.number_of(u.free.take_lowest(24, buddy::search::brief, &clean)), 40u);
+  EXPECT_EQ(u.number_of(u.take_lowest(24, &clean)), 40u);
   EXPECT_FALSE(clean);
 
   grow_into_64(33);

@@ -11,6 +11,7 @@
 #include "../preload/child.h"
 #include "os/file.h"
 #include "os/memory.h"
+#include "page/free_map.h"
 #include "page/zone.h"
 #include "started.h"
 
@@ -34,6 +35,7 @@ TEST_F(Region, ItsPartsFollowOneAnotherWithoutOverlap) {
       {"cpu areas", static_cast<char*>(region.cpu_areas), percpu::areas_size(region.cpus)},
       {"class map", reinterpret_cast<char*>(class_map), region.frames.total},
       {"mem_map", reinterpret_cast<char*>(region.frames.map), region.frames.total * sizeof(page)},
+      {"free map", region.frames.free_map, free_map::size_for(region.frames.total)},
       {"vm map", reinterpret_cast<char*>(region.vm_units.map),
        region.vm_units.total * sizeof(page)},
       {"frames", frames_base, region.frames.total << page_shift},

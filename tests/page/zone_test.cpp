@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "free_map_memory.h"
 #include "started.h"
 
 using namespace page_test;
@@ -226,12 +227,14 @@ struct bare_zone {
   static constexpr zone_backing backing = {agree, agree, 256, false};
 
   std::vector<page> map;
+  free_map_memory map_memory;
   frame_space space;
   zone free;
 
   explicit bare_zone(std::size_t pages)
       : map(pages),
-        space{nullptr, map.data(), pages, pages, page_shift, nullptr},
+        map_memory(pages),
+        space{nullptr, map.data(), pages, pages, page_shift, nullptr, map_memory.begin()},
         free(&space, &backing, zone_kind::normal) {}
 
   std::vector<page*> runs_of(std::size_t pages, std::size_t most) {
@@ -283,6 +286,21 @@ TEST_F(Zone, AtTheEndOfMemoryAGapIsFoundAmongManyThatAreTooSmall) {
   for (std::size_t i = 2; i < runs.size(); i += 2)
     z.free.free(runs[i], 9, false);
   EXPECT_EQ(z.runs_of(10, SIZE_MAX).size(), 1u);
+}
+
+TEST_F(Zone, WithoutAFreeMapARunIsOfABlock) {
+  for (const bool has_memory : {false, true}) {
+    bare_zone z(1 << 14);
+    if (has_memory)
+      z.space.free_map = nullptr;
+    else
+      z.map_memory.take_away();
+    const auto runs = z.runs_of(100, SIZE_MAX);
+    EXPECT_EQ(runs.size(), (1u << 14) / 128);
+    for (page* head : runs)
+      z.free.free(head, 100, false);
+    EXPECT_EQ(z.free.used_pages(), 0u);
+  }
 }
 
 TEST_F(Zone, ARunDoesNotGrowIntoTheReserve) {
