@@ -1,6 +1,7 @@
 #include "page/free_map.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace quarry {
 
@@ -142,8 +143,9 @@ bool free_map::grow_to(std::size_t units) {
   const std::size_t runs = runs_size(sheets_);
   if (!commit_part(space_->free_map + runs, runs_size(wanted) - runs)) return false;
   if (!commit_part(sheets() + sheets_, (wanted - sheets_) * sizeof(sheet))) return false;
-  std::fill(runs_of_sheets() + sheets_, runs_of_sheets() + wanted, free_runs{});
-  std::fill(sheets() + sheets_, sheets() + wanted, sheet{});
+  // Not new where the map is started again.
+  std::memset(runs_of_sheets() + sheets_, 0, (wanted - sheets_) * sizeof(free_runs));
+  std::memset(sheets() + sheets_, 0, (wanted - sheets_) * sizeof(sheet));
   sheets_ = wanted;
   return true;
 }
