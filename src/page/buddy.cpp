@@ -148,10 +148,10 @@ bool buddy::start_map() {
           [&](page* head) { map_.set(space_->number_of(head), units_of(order)); });
     }
   }
-  return map_.is_kept();
+  return true;
 }
 
-std::size_t buddy::lowest(std::size_t count, std::size_t end) {
+std::size_t buddy::place_for(std::size_t count, std::size_t end) {
   settle();
   if (!map_.is_kept() && !start_map()) return none;
   const std::size_t first = map_.lowest(count);

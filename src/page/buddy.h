@@ -35,13 +35,16 @@ class buddy {
   // piece, for the next time, until anything else is asked for.
   bool extend(std::size_t first, std::size_t count);
 
-  // Where `count` units that are free behind each other begin, whatever blocks they are of: the
-  // lowest there are, or else what is free at unit `end`, behind which there is nothing yet: they
-  // would begin there if there were. For large requests: aligned blocks of the next power of two
-  // are hard to find between others, and each leaves a gap. `none` where the space has no free map
-  // or the system no memory for it.
+  // Where `count` units that are free behind each other are to be taken, whatever blocks they are
+  // of: at the lowest place there is, or else from where what is free at unit `end` begins, as soon
+  // as more is free behind it, where nothing has been yet. For large requests: aligned blocks of
+  // the next power of two are hard to find between others, and each leaves a gap. `none` where the
+  // space has no free map or the system no memory for it; the first time it visits all free blocks.
   static constexpr std::size_t none = free_map::none;
-  std::size_t lowest(std::size_t count, std::size_t end);
+  std::size_t place_for(std::size_t count, std::size_t end);
+
+  // Before units below `end` are given for the first time. False where the system refuses memory.
+  bool prepare_for(std::size_t end) { return map_.grow_to(end); }
 
   // Units [first, first + count), all of which are free.
   page* take_at(std::size_t first, std::size_t count, bool* clean);
@@ -100,8 +103,10 @@ class buddy {
   std::size_t free_units_ = 0;          // on the lists
   std::size_t dirty_units_ = 0;
   free_map map_;  // of what is on the lists, and of ahead_ from its begin on
-  // Free and on no list: what is ahead of the block that grew last. Its first unit is a head of the
-  // kind `cached`, so that wrong use of what was there is still seen to be of free memory.
+  // Of the block that grew last: what it grew by, [begin, first), which is still free in the map,
+  // and what is free ahead of it, on no list. The first unit of that is a head of the kind
+  // `cached`, so that wrong use of what was there is still seen to be of free memory. Neither: all
+  // settled.
   growth ahead_{};
 };
 

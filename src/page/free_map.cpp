@@ -1,7 +1,6 @@
 #include "page/free_map.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace quarry {
 
@@ -48,7 +47,7 @@ free_runs runs_of_word(u64 word) {
 // Of `count` parts behind each other, of `length` units each.
 template <class runs_fn>
 free_runs joined(unsigned count, u32 length, runs_fn runs_of) {
-  free_runs all = runs_of(0);
+  free_runs all = runs_of(0u);
   for (unsigned i = 1; i < count; i++) {
     const free_runs next = runs_of(i);
     if (all.first == i * length) all.first += next.first;
@@ -61,8 +60,8 @@ free_runs joined(unsigned count, u32 length, runs_fn runs_of) {
 // Where the lowest `wanted` free units begin in parts of `length` units each, the first of which is
 // unit `first`, with `before` free ones right before it. `inside` is asked for those inside a part.
 template <class runs_fn, class inside_fn>
-std::size_t find(std::size_t first, std::size_t before, std::size_t wanted, unsigned parts,
-                 std::size_t length, runs_fn runs_of, inside_fn inside) {
+std::size_t find_in_parts(std::size_t first, std::size_t before, std::size_t wanted, unsigned parts,
+                          std::size_t length, runs_fn runs_of, inside_fn inside) {
   for (unsigned i = 0; i < parts; i++, first += length) {
     const free_runs runs = runs_of(i);
     if (before + runs.first >= wanted) return first - before;
@@ -108,11 +107,11 @@ struct alignas(page_size) free_map::sheet {
   std::size_t find(std::size_t first, std::size_t before, std::size_t wanted) const {
     const auto in_chunk = [&](unsigned i, std::size_t begin) {
       const u64* chunk = words_of(i);
-      return quarry::find(
+      return find_in_parts(
           begin, 0, wanted, chunk_words, word_units, [&](auto w) { return runs_of_word(chunk[w]); },
           [&](auto w, auto at) { return find_in_word(chunk[w], at, wanted); });
     };
-    return quarry::find(
+    return find_in_parts(
         first, before, wanted, sheet_chunks, chunk_units, [&](auto i) { return chunks[i]; },
         in_chunk);
   }
@@ -138,24 +137,24 @@ std::size_t free_map::size_for(std::size_t units) {
   return runs_size(sheets_for(units)) + sheets_for(units) * sizeof(sheet);
 }
 
-bool free_map::grow_to(std::size_t units) {
-  const std::size_t wanted = sheets_for(units);
+bool free_map::commit_to(std::size_t wanted) {
   const std::size_t runs = runs_size(sheets_);
   if (!commit_part(space_->free_map + runs, runs_size(wanted) - runs)) return false;
   if (!commit_part(sheets() + sheets_, (wanted - sheets_) * sizeof(sheet))) return false;
-  // Not new where the map is started again.
-  std::memset(runs_of_sheets() + sheets_, 0, (wanted - sheets_) * sizeof(free_runs));
-  std::memset(sheets() + sheets_, 0, (wanted - sheets_) * sizeof(sheet));
   sheets_ = wanted;
   return true;
 }
 
 bool free_map::start() {
-  sheets_ = 0;
-  return space_->free_map && grow_to(space_->mapped);
+  return space_->free_map && commit_to(std::max<std::size_t>(sheets_for(space_->mapped), 1));
+}
+
+bool free_map::grow_to(std::size_t end) {
+  return !is_kept() || sheets_for(end) <= sheets_ || commit_to(sheets_for(end));
 }
 
 void free_map::change(std::size_t first, std::size_t count, bool free) {
+  if (!is_kept()) return;
   const std::size_t end = first + count;
   while (first < end) {
     const std::size_t number = first / sheet_units;
@@ -165,17 +164,6 @@ void free_map::change(std::size_t first, std::size_t count, bool free) {
     runs_of_sheets()[number].longest = unknown;
     first = begin + sheet_units;
   }
-}
-
-void free_map::set(std::size_t first, std::size_t count) {
-  if (!is_kept()) return;
-  const std::size_t end = first + count;
-  if (end > sheets_ * sheet_units && !grow_to(end)) sheets_ = 0;
-  if (is_kept()) change(first, count, true);
-}
-
-void free_map::clear(std::size_t first, std::size_t count) {
-  if (is_kept()) change(first, count, false);
 }
 
 free_runs free_map::runs_of_sheet(std::size_t number) {
@@ -192,7 +180,7 @@ std::size_t free_map::lowest(std::size_t count) {
   for (std::size_t number = 0; number < sheets_; number++) {
     const free_runs& runs = runs_of_sheets()[number];
     if (runs.longest >= count || before + runs.first >= count) {
-      // Looked for before all of the sheet is counted: mostly it is found.
+      // Looked for before all of a sheet that has changed is counted: mostly it is found.
       sheets()[number].count_changed();
       const std::size_t found = sheets()[number].find(number * sheet_units, before, count);
       if (found != none) return found;
@@ -214,7 +202,7 @@ std::size_t free_map::begin_of_run(std::size_t end) {
     const std::size_t last = (end - 1 - begin) % word_units;
     const u64 word = sheets()[number].words[(end - 1 - begin) / word_units];
     const auto run = static_cast<std::size_t>(std::countl_one(word << (word_units - 1 - last)));
-    end -= std::min(run, last + 1);
+    end -= run;
     if (run <= last) break;
   }
   return end;

@@ -24,27 +24,28 @@ class free_map {
 
   explicit constexpr free_map(frame_space* space) : space_(space) {}
 
-  // What a map of a space of so many units takes, in bytes; as the space's `free_map`, aligned to a
-  // page. It is committed here, as far as it is used.
+  // What the space's `free_map` takes for so many units, in bytes, from the begin of a page on;
+  // start() and grow_to() commit it.
   static std::size_t size_for(std::size_t units);
 
-  // Starts with no unit free, of those that have map entries. False where the space has no memory
-  // for it or the system refuses; it is not kept then.
+  // Starts with no unit free. False where the space has no place for the map or the system refuses.
   bool start();
-
-  // Whether it has been started, and the system has not refused to let it grow since.
   bool is_kept() const { return sheets_ != 0; }
 
-  // Units [first, first + count) are free from now on, or are no longer. Nothing where it is not
-  // kept.
-  void set(std::size_t first, std::size_t count);
-  void clear(std::size_t first, std::size_t count);
+  // Before units below `end` are free that had no map entries as it was started. False where the
+  // system refuses. Nothing, as the next two, where the map is not kept.
+  bool grow_to(std::size_t end);
 
-  // The first of the lowest `count` free units behind each other, or none. The map is kept, and
-  // count not 0.
+  // Units [first, first + count) are free from now on, or are no longer.
+  void set(std::size_t first, std::size_t count) { change(first, count, true); }
+  void clear(std::size_t first, std::size_t count) { change(first, count, false); }
+
+  // The first of the lowest `count` free units behind each other, or none. The map is kept, here
+  // and below, and count not 0.
   std::size_t lowest(std::size_t count);
 
   // The first of the free units that end before unit `end`; `end` where the one before it is not.
+  // Nothing from `end` on has been free yet.
   std::size_t begin_of_run(std::size_t end);
 
  private:
@@ -52,7 +53,7 @@ class free_map {
 
   free_runs* runs_of_sheets() const { return reinterpret_cast<free_runs*>(space_->free_map); }
   sheet* sheets() const;
-  bool grow_to(std::size_t units);
+  bool commit_to(std::size_t sheets);
   void change(std::size_t first, std::size_t count, bool free);
   free_runs runs_of_sheet(std::size_t number);
 

@@ -115,7 +115,8 @@ void zone::publish_figures() {
 }
 
 bool zone::commit_to(std::size_t end) {
-  if (end > limit() || closed_ || !commit_map(space_, end)) return false;
+  if (end > limit() || closed_ || !commit_map(space_, end) || !buddy_.prepare_for(end))
+    return false;
   const std::size_t begin = committed_pages();
   if (!backing_->commit(space_, begin, end - begin)) return false;
   committed_.store(end, std::memory_order_relaxed);
@@ -123,19 +124,15 @@ bool zone::commit_to(std::size_t end) {
   return true;
 }
 
-// Commits what the run lacks at the end, and so much that `free` pages are free in all.
+// Commits what the run lacks at its place, or behind all others, and so much that `free` pages are
+// free in all.
 bool zone::grow(const run_shape& run, std::size_t free) {
   const std::size_t begin = committed_pages();
   const std::size_t block = std::size_t{1} << run.order;
   const std::size_t missing = free - std::min(free, buddy_.free_units());
-  const std::size_t lowest = place_of(run);
-  return grow_to(std::max(begin + missing, lowest != buddy::none ? lowest + run.pages
-                                                                 : align_up(begin, block) + block));
-}
-
-// Where it fits, or would if the zone were larger; none for an aligned block.
-std::size_t zone::place_of(const run_shape& run) {
-  return run.anywhere ? buddy_.lowest(run.pages, committed_pages()) : buddy::none;
+  const bool has_place = run.place != buddy::none;
+  return grow_to(std::max(begin + missing,
+                          has_place ? run.place + run.pages : align_up(begin, block) + block));
 }
 
 // Commits at least [committed pages, end), and some more if it can be had.
@@ -155,10 +152,10 @@ page* zone::take(const run_shape& run, bool* clean, std::size_t floor) {
   if (low > floor && buddy_.free_units() < run.pages + low) grow(run, run.pages + low);
   if (buddy_.free_units() < least) grow(run, least);
   if (buddy_.free_units() < least) return nullptr;
-  if (const std::size_t first = place_of(run); first != buddy::none) {
-    const std::size_t end = first + run.pages;
+  if (run.place != buddy::none) {
+    const std::size_t end = run.place + run.pages;
     if (end > committed_pages() && !grow_to(end)) return nullptr;
-    return buddy_.take_at(first, run.pages, clean);
+    return buddy_.take_at(run.place, run.pages, clean);
   }
   page* head = buddy_.take(run.order, run.pages, clean);
   return head || !grow(run, 0) ? head : buddy_.take(run.order, run.pages, clean);
@@ -172,7 +169,8 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, rese
   const bool anywhere = alignment == 1 && pages >= least_as_it_fits;
   os::lock_guard guard(lock_);
   take_deferred();
-  page* head = take({pages, order_of_pages(block), anywhere}, clean, floor_of(depth) + protect);
+  const std::size_t place = anywhere ? buddy_.place_for(pages, committed_pages()) : buddy::none;
+  page* head = take({pages, order_of_pages(block), place}, clean, floor_of(depth) + protect);
   publish_figures();
   return head;
 }
@@ -183,7 +181,8 @@ unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, res
   unsigned taken = 0;
   bool clean;
   const std::size_t pages = std::size_t{1} << order;
-  while (taken < count && (heads[taken] = take({pages, order, false}, &clean, floor_of(depth))))
+  while (taken < count &&
+         (heads[taken] = take({pages, order, buddy::none}, &clean, floor_of(depth))))
     heads[taken++]->count = !clean;
   publish_figures();
   return taken;

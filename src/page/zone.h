@@ -133,14 +133,13 @@ class zone {
   std::size_t limit() const { return limit_ ? limit_ : space_->total; }
   watermarks marks() const;
   std::size_t floor_of(reserve depth) const;
-  // A run that is asked for: of a block of 2^order pages, or anywhere.
+  // A run that is asked for: at its place, or of a block of 2^order pages where it has none.
   struct run_shape {
     std::size_t pages;
     unsigned order;
-    bool anywhere;
+    std::size_t place;  // see buddy::place_for()
   };
   page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
-  std::size_t place_of(const run_shape& run) QUARRY_REQUIRES(lock_);
   bool grow(const run_shape& run, std::size_t free) QUARRY_REQUIRES(lock_);
   bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "free_map_memory.h"
+#include "reserved.h"
 
 using namespace page_test;
 
@@ -17,13 +17,13 @@ namespace {
 // Units with nothing behind them, all in use at first. The map ends where `mapped` says it does.
 struct units {
   std::vector<page> map;
-  free_map_memory map_memory;
+  reserved map_memory;
   frame_space space;
   buddy free;
 
   explicit units(std::size_t count)
       : map(count),
-        map_memory(2 * count),
+        map_memory(free_map::size_for(2 * count)),
         space{nullptr, map.data(), 2 * count, count, page_shift, nullptr, map_memory.begin()},
         free(&space) {}
 
@@ -31,8 +31,9 @@ struct units {
 
   // nullptr where so many are not free behind each other.
   page* take_lowest(std::size_t count, bool* clean) {
-    const std::size_t first = free.lowest(count, map.size());
-    return first + count <= map.size() ? free.take_at(first, count, clean) : nullptr;
+    const std::size_t first = free.place_for(count, map.size());
+    return count <= map.size() - std::min(first, map.size()) ? free.take_at(first, count, clean)
+                                                             : nullptr;
   }
 };
 
@@ -164,7 +165,7 @@ class comparison {
   void take_lowest() {
     const std::size_t count = 1 + random_() % 300;
     const std::size_t first = model_.lowest(count);
-    ASSERT_EQ(units_.free.lowest(count, model_.size()), first) << count << " units";
+    ASSERT_EQ(units_.free.place_for(count, model_.size()), first) << count << " units";
     bool clean = false;
     if (first + count <= model_.size())
       use(units_.free.take_at(first, count, &clean), count, clean);
@@ -411,12 +412,12 @@ TEST(Buddy, TheLowestGapIsTakenWhateverBlocksItIsOf) {
 
 TEST(Buddy, WhereNoGapIsLargeEnoughTheOneAtTheEndIsNamed) {
   units u(64);
-  EXPECT_EQ(u.free.lowest(30, 40), 40u);
+  EXPECT_EQ(u.free.place_for(30, 40), 40u);
   u.free.give(21, 10, false);
   u.free.give(31, 9, true);
-  EXPECT_EQ(u.free.lowest(30, 40), 21u);
-  EXPECT_EQ(u.free.lowest(19, 40), 21u);
-  EXPECT_EQ(u.free.lowest(20, 41), 41u);
+  EXPECT_EQ(u.free.place_for(30, 40), 21u);
+  EXPECT_EQ(u.free.place_for(19, 40), 21u);
+  EXPECT_EQ(u.free.place_for(20, 41), 41u);
   bool clean;
   EXPECT_EQ(u.number_of(u.free.take_at(21, 12, &clean)), 21u);
   EXPECT_FALSE(clean);
@@ -429,7 +430,7 @@ TEST(Buddy, WithoutAFreeMapThereIsNoLowestPlace) {
   units u(64);
   u.space.free_map = nullptr;
   u.free.give(0, 64, true);
-  EXPECT_EQ(u.free.lowest(10, 64), buddy::none);
+  EXPECT_EQ(u.free.place_for(10, 64), buddy::none);
 }
 
 // Each of the operations finds what another left ahead of a block.

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "free_map_memory.h"
+#include "reserved.h"
 
 using namespace page_test;
 
@@ -15,12 +15,12 @@ namespace {
 
 // Of a space with room for twice the units that have map entries.
 struct mapped {
-  free_map_memory memory;
+  reserved memory;
   frame_space space;
   free_map map;
 
   explicit mapped(std::size_t units)
-      : memory(2 * units),
+      : memory(free_map::size_for(2 * units)),
         space{nullptr, nullptr, 2 * units, units, page_shift, nullptr, memory.begin()},
         map(&space) {}
 };
@@ -84,42 +84,48 @@ TEST(FreeMap, ARunIsFoundWhereverItBegins) {
   }
 }
 
-TEST(FreeMap, GrowsWithWhatBecomesFree) {
-  mapped m(20'000);
-  ASSERT_TRUE(m.map.start());
-  m.map.set(19'000, 1000);
-  m.map.set(20'000, 20'000);
-  EXPECT_EQ(m.map.lowest(21'000), 19'000u);
+TEST(FreeMap, GrowsWithItsSpace) {
+  for (const std::size_t units : {0u, 1u, 20'000u}) {
+    mapped m(20'000);
+    m.space.mapped = units;
+    ASSERT_TRUE(m.map.start());
+    EXPECT_EQ(m.map.lowest(1), free_map::none);
+    EXPECT_EQ(m.map.begin_of_run(units), units);
+    m.map.set(0, units);
+    ASSERT_TRUE(m.map.grow_to(40'000));
+    m.map.set(units, 40'000 - units);
+    EXPECT_EQ(m.map.lowest(40'000), 0u);
+  }
 }
 
 TEST(FreeMap, KnowsNothingBeforeItIsStarted) {
   mapped m(1000);
+  EXPECT_TRUE(m.map.grow_to(1000));
   m.map.set(0, 1000);
   EXPECT_FALSE(m.map.is_kept());
   ASSERT_TRUE(m.map.start());
   EXPECT_EQ(m.map.lowest(1), free_map::none);
 }
 
-TEST(FreeMap, WithoutMemoryItIsNotKeptUntilItIsStartedAgain) {
+TEST(FreeMap, StaysAsItIsWhereItCannotGrow) {
   mapped m(16384);
   ASSERT_TRUE(m.map.start());
   m.map.set(0, 16384);
-  const std::size_t committed = 2 * page_size;  // the lengths of runs, and the first sheet
-  m.memory.take_away(committed);
-  m.map.set(16384, 1);
-  EXPECT_FALSE(m.map.is_kept());
-  m.map.clear(0, 1);
-  ASSERT_TRUE(m.map.start());
-  EXPECT_EQ(m.map.lowest(1), free_map::none);
+  m.memory.refuse_from(2 * page_size);  // behind the lengths of runs, and the first sheet
+  EXPECT_FALSE(m.map.grow_to(16385));
+  EXPECT_TRUE(m.map.grow_to(16384));
+  EXPECT_EQ(m.map.lowest(16384), 0u);
 }
 
 TEST(FreeMap, CannotBeStartedWithoutMemory) {
-  mapped m(16384);
-  m.memory.take_away();
-  EXPECT_FALSE(m.map.start());
-  EXPECT_FALSE(m.map.is_kept());
-  m.space.free_map = nullptr;
-  EXPECT_FALSE(m.map.start());
+  for (const std::size_t refused : {0u, 1u}) {
+    mapped m(16384);
+    m.memory.refuse_from(refused * page_size);
+    EXPECT_FALSE(m.map.start());
+    EXPECT_FALSE(m.map.is_kept());
+    m.space.free_map = nullptr;
+    EXPECT_FALSE(m.map.start());
+  }
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "free_map_memory.h"
+#include "reserved.h"
 #include "started.h"
 
 using namespace page_test;
@@ -220,22 +220,27 @@ TEST_F(Zone, AgreesWithAModelOverRandomRequests) {
     normal_zone.free(head, r.pages, false);
 }
 
-// The last one: the zone keeps its reserve from then on.
 // Pages without memory, in a zone of their own.
 struct bare_zone {
   static bool agree(frame_space*, std::size_t, std::size_t) { return true; }
   static constexpr zone_backing backing = {agree, agree, 256, false};
 
-  std::vector<page> map;
-  free_map_memory map_memory;
+  reserved map;
+  reserved free_map_memory;
   frame_space space;
   zone free;
 
-  explicit bare_zone(std::size_t pages)
-      : map(pages),
-        map_memory(pages),
-        space{nullptr, map.data(), pages, pages, page_shift, nullptr, map_memory.begin()},
-        free(&space, &backing, zone_kind::normal) {}
+  explicit bare_zone(std::size_t pages, const zone_backing* behind = &backing)
+      : map(pages * sizeof(page)),
+        free_map_memory(free_map::size_for(pages)),
+        space{nullptr,
+              reinterpret_cast<page*>(map.begin()),
+              pages,
+              0,
+              page_shift,
+              nullptr,
+              free_map_memory.begin()},
+        free(&space, behind, zone_kind::normal) {}
 
   std::vector<page*> runs_of(std::size_t pages, std::size_t most) {
     std::vector<page*> runs;
@@ -254,8 +259,10 @@ TEST_F(Zone, GapsAreUsedAgainBeforeMemoryThatNeverWas) {
     const auto runs = z.runs_of(pages, 4000);
     for (std::size_t i = 0; i < runs.size(); i += 2)
       z.free.free(runs[i], pages, false);
-    const auto again = z.runs_of(pages, runs.size() / 2);
-    EXPECT_LT(*std::max_element(again.begin(), again.end()), runs.back()) << pages << " pages";
+    std::vector<page*> gaps;
+    for (std::size_t i = 0; i < runs.size(); i += 2)
+      gaps.push_back(runs[i]);
+    EXPECT_EQ(z.runs_of(pages, gaps.size()), gaps) << pages << " pages";
   }
 }
 
@@ -288,13 +295,20 @@ TEST_F(Zone, AtTheEndOfMemoryAGapIsFoundAmongManyThatAreTooSmall) {
   EXPECT_EQ(z.runs_of(10, SIZE_MAX).size(), 1u);
 }
 
+TEST_F(Zone, ItsFirstRunTakesWhatItNeedsAndNoMore) {
+  bare_zone z(1 << 16);
+  const std::size_t pages = (1 << 16) / 8 * 5;
+  EXPECT_EQ(z.runs_of(pages, 1).size(), 1u);
+  EXPECT_EQ(z.free.committed_pages(), pages);
+}
+
 TEST_F(Zone, WithoutAFreeMapARunIsOfABlock) {
-  for (const bool has_memory : {false, true}) {
+  for (const bool has_place : {false, true}) {
     bare_zone z(1 << 14);
-    if (has_memory)
-      z.space.free_map = nullptr;
+    if (has_place)
+      z.free_map_memory.refuse_from(0);
     else
-      z.map_memory.take_away();
+      z.space.free_map = nullptr;
     const auto runs = z.runs_of(100, SIZE_MAX);
     EXPECT_EQ(runs.size(), (1u << 14) / 128);
     for (page* head : runs)
@@ -303,6 +317,36 @@ TEST_F(Zone, WithoutAFreeMapARunIsOfABlock) {
   }
 }
 
+TEST_F(Zone, GrowsNoFurtherThanItsFreeMapCan) {
+  bare_zone z(1 << 16);
+  auto runs = z.runs_of(100, 10);
+  z.free_map_memory.refuse_from(2 * page_size);
+  const auto others = z.runs_of(100, SIZE_MAX);
+  EXPECT_EQ(runs.size() + others.size(), 16384 / 100);
+  z.free.free(runs[3], 100, false);
+  EXPECT_EQ(z.runs_of(90, 1).front(), runs[3]);
+}
+
+// While a purge has taken the zone's free end away, a run begins behind it.
+TEST_F(Zone, ARunDoesNotReachIntoWhatIsBeingPurged) {
+  static bare_zone* purged;
+  static std::vector<page*> meanwhile;
+  static const auto take_one = [](frame_space*, std::size_t, std::size_t) {
+    if (meanwhile.empty()) meanwhile = purged->runs_of(1000, 1);
+    return true;
+  };
+  static constexpr zone_backing backing = {bare_zone::agree, +take_one, 256, false};
+  bare_zone z(1 << 16, &backing);
+  purged = &z;
+  const auto runs = z.runs_of(256, 1);
+  z.free.free(runs[0], 256, false);
+  const std::size_t end = z.free.committed_pages();
+  z.free.purge(0, purge_depth::everything);
+  ASSERT_EQ(meanwhile.size(), 1u);
+  EXPECT_GE(z.space.number_of(meanwhile[0]), end);
+}
+
+// The last one: the zone keeps its reserve from then on.
 TEST_F(Zone, ARunDoesNotGrowIntoTheReserve) {
   normal_zone.keep_reserve();
   bool clean;
