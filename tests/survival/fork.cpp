@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <chrono>
 #include <thread>
 
 #include "busy_threads.h"
@@ -148,8 +149,11 @@ TEST(Fork, WhileAThreadAllocatesUnderALockThatALibraryHoldsAcrossForks) {
   const pid_t child = start_child([] {
     std::atomic<bool> is_over{false}, good{true};
     std::thread user([&] {
-      while (!is_over)
+      while (!is_over) {
         if (!use_library()) good = false;
+        // A mutex is not fair: without a pause the forks may wait for it for a minute.
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
     });
     for (int i = 0; i < 100; ++i) {
       if (!ended_well(start_child(use_library))) good = false;
