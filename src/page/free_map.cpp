@@ -138,8 +138,10 @@ std::size_t free_map::size_for(std::size_t units) {
 }
 
 bool free_map::commit_to(std::size_t wanted) {
+  // The lengths of 341 sheets' runs share a page.
   const std::size_t runs = runs_size(sheets_);
-  if (!commit_part(space_->free_map + runs, runs_size(wanted) - runs)) return false;
+  const std::size_t more = runs_size(wanted) - runs;
+  if (more && !commit_part(space_->free_map + runs, more)) return false;
   if (!commit_part(sheets() + sheets_, (wanted - sheets_) * sizeof(sheet))) return false;
   sheets_ = wanted;
   return true;

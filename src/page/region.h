@@ -1,8 +1,8 @@
 // The region: one reservation of address space that holds everything.
 //
-//   per-CPU areas | class map | mem_map | free map | vmalloc map | frames (ZONE_NORMAL) | vmalloc
-//   area
+//   per-CPU areas | class map | mem_map | free map | vmalloc map | frames | vmalloc area
 //
+// The frames are ZONE_NORMAL, or the nodes' parts of it.
 // The class map has a byte per frame that free() reads first: the size class of the slab that the
 // frame belongs to, 0 for everything else; all of it can be read from the start. mem_map has a page
 // per frame; the free map leads to free ones behind each other (page/free_map.h). It all is
