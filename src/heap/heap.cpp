@@ -23,20 +23,29 @@ namespace {
 constexpr std::size_t max_run_size = page_size << max_order;
 
 // Below that, copying a block that grows is cheaper than moving its pages, which are new to the
-// process at the other end and fault one by one.
+// process at the other end and fault one by one. A block that is copied to more than that goes
+// behind all others, and where it is the last one the zone grows with it.
 constexpr std::size_t least_move_size = 1 * mib;
 
 // From that on, a block that grows becomes a run, which can take the pages behind it the next time:
 // a block that grew once will grow again.
 constexpr std::size_t least_growing_run = 8 * kib;
 
-void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
-  const std::size_t pages = bytes_to_pages(size);
-  page* head = alloc_run(pages, std::max<std::size_t>(alignment >> page_shift, 1), clean);
-  if (!head) return nullptr;
+void make_run(page* head, std::size_t pages) {
   head->kind = page_kind::run;
   head->count = static_cast<u32>(pages);
+}
+
+void* block_of(page* head, std::size_t pages) {
+  if (!head) return nullptr;
+  make_run(head, pages);
   return region.frames.address_of(head);
+}
+
+void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
+  const std::size_t pages = bytes_to_pages(size);
+  const std::size_t alignment_pages = std::max<std::size_t>(alignment >> page_shift, 1);
+  return block_of(alloc_run(pages, alignment_pages, clean), pages);
 }
 
 void* allocate_large(std::size_t size, bool* clean) {
@@ -102,6 +111,10 @@ page* find_vm(const void* block, const char* call) {
 void* allocate_growing(std::size_t size) {
   if (size < least_growing_run || size > max_run_size) return allocate(size);
   bool clean;
+  if (size > least_move_size) {
+    const std::size_t pages = bytes_to_pages(size);
+    if (void* block = block_of(alloc_last_run(pages, &clean), pages)) return block;
+  }
   return allocate_run(size, page_size, &clean);
 }
 
@@ -120,7 +133,8 @@ bool resize_run_in_place(page* run, std::size_t size) {
   const std::size_t old_pages = run->count;
   const std::size_t pages = bytes_to_pages(size);
   if (size > max_run_size) return false;
-  if (pages > old_pages && !normal_zone.extend(run, old_pages, pages)) return false;
+  const bool may_grow = size > least_move_size;
+  if (pages > old_pages && !extend_run(run, old_pages, pages, may_grow)) return false;
   if (pages < old_pages) free_run(run + pages, old_pages - pages, false);
   run->count = static_cast<u32>(pages);
   return true;
@@ -147,10 +161,9 @@ void* reallocate_vm(void* block, page* vm, std::size_t size) {
 }
 
 // An object that has its slab to itself becomes a run, which can take the pages behind it.
-page* make_run(void* block, kmem_cache* cache) {
+page* detach_run(void* block, kmem_cache* cache) {
   page* run = cache->detach(block);
-  run->kind = page_kind::run;
-  run->count = cache->shape().pages;
+  make_run(run, cache->shape().pages);
   return run;
 }
 
@@ -164,7 +177,7 @@ void* reallocate_object(void* block, unsigned size_class, std::size_t size) {
   const bool may_be_run =
       cache.shape().single && zone_of(region.frames.page_of(block)) == &normal_zone;
   if (size > old_size && size <= PTRDIFF_MAX && may_be_run) {
-    return reallocate_run(block, make_run(block, &cache), size);
+    return reallocate_run(block, detach_run(block, &cache), size);
   }
   return move_block(block, old_size, size);
 }

@@ -140,7 +140,8 @@ bool buddy::is_free(std::size_t first, std::size_t count) const {
 }
 
 // The map begins with what is on the lists.
-bool buddy::start_map() {
+bool buddy::has_map() {
+  if (map_.is_kept()) return true;
   if (!map_.start()) return false;
   for (const auto& lists : lists_) {
     for (unsigned order = 0; order < orders; order++) {
@@ -153,9 +154,14 @@ bool buddy::start_map() {
 
 std::size_t buddy::place_for(std::size_t count, std::size_t end) {
   settle();
-  if (!map_.is_kept() && !start_map()) return none;
+  if (!has_map()) return none;
   const std::size_t first = map_.lowest(count);
   return first != none ? first : map_.begin_of_run(end);
+}
+
+std::size_t buddy::last_place(std::size_t end) {
+  settle();
+  return has_map() ? map_.begin_of_run(end) : none;
 }
 
 page* buddy::take_at(std::size_t first, std::size_t count, bool* clean) {

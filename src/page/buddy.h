@@ -43,6 +43,9 @@ class buddy {
   static constexpr std::size_t none = free_map::none;
   std::size_t place_for(std::size_t count, std::size_t end);
 
+  // From where what is free at unit `end` begins, where nothing has been yet; or `none` likewise.
+  std::size_t last_place(std::size_t end);
+
   // Before units below `end` are given for the first time. False where the system refuses memory.
   bool prepare_for(std::size_t end) { return map_.grow_to(end); }
 
@@ -94,7 +97,7 @@ class buddy {
   free_list merged(free_list a, free_list b) const;
   bool is_free_at(std::size_t number, std::size_t limit) const;
   bool is_free(std::size_t first, std::size_t count) const;
-  bool start_map();
+  bool has_map();
 
   frame_space* space_;
   free_list young_ = free_list::dirty_a;

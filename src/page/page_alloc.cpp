@@ -118,6 +118,18 @@ page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean) {
   return head;
 }
 
+page* alloc_last_run(std::size_t pages, bool* clean) {
+  page* head = normal_zone.allocate_last(pages, clean);
+  reclaim_if_heap_grew();
+  return head;
+}
+
+bool extend_run(page* head, std::size_t pages, std::size_t wanted, bool may_grow) {
+  const bool is_extended = normal_zone.extend(head, pages, wanted, may_grow);
+  if (may_grow) reclaim_if_heap_grew();
+  return is_extended;
+}
+
 void free_run(page* head, std::size_t pages, bool clean) {
   normal_zone.free(head, pages, clean);
   reclaim_if_much_is_free();

@@ -64,6 +64,12 @@ void free_pages_briefly(page* head, unsigned order);
 // A run of any number of pages. alignment is in pages, a power of two. nullptr when memory has
 // ended.
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean);
+
+// For large blocks that grow: a run behind all others, and what lies behind a run (zone.h). Without
+// the memory that reclaim would find.
+page* alloc_last_run(std::size_t pages, bool* clean);
+bool extend_run(page* head, std::size_t pages, std::size_t wanted, bool may_grow);
+
 void free_run(page* head, std::size_t pages, bool clean);
 
 // The per-CPU lists' part of percpu::drain: true if the index is one of theirs.

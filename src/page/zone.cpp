@@ -175,6 +175,16 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, rese
   return head;
 }
 
+page* zone::allocate_last(std::size_t pages, bool* clean) {
+  os::lock_guard guard(lock_);
+  take_deferred();
+  const std::size_t place = buddy_.last_place(committed_pages());
+  if (place == buddy::none) return nullptr;
+  page* head = take({pages, order_of_pages(pages), place}, clean, 0);
+  publish_figures();
+  return head;
+}
+
 unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, reserve depth) {
   os::lock_guard guard(lock_);
   take_deferred();
@@ -261,12 +271,16 @@ void zone::retire(bool close) {
   publish_figures();
 }
 
-bool zone::extend(page* head, std::size_t pages, std::size_t wanted) {
+bool zone::extend(page* head, std::size_t pages, std::size_t wanted, bool may_grow) {
   os::lock_guard guard(lock_);
   const std::size_t first = space_->number_of(head) + pages;
+  const std::size_t missing = wanted - pages;
   take_deferred();
-  if (buddy_.free_units() < wanted - pages + marks().low) return false;
-  if (!buddy_.extend(first, wanted - pages)) return false;
+  const std::size_t begin = committed_pages();
+  if (may_grow && first + missing > begin && buddy_.last_place(begin) == first)
+    grow_to(first + missing);
+  if (buddy_.free_units() < missing + marks().low) return false;
+  if (!buddy_.extend(first, missing)) return false;
   publish_figures();
   return true;
 }

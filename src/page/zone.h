@@ -81,6 +81,10 @@ class zone {
   page* allocate(std::size_t pages, std::size_t alignment, bool* clean,
                  reserve depth = reserve::use, std::size_t protect = 0) QUARRY_EXCLUDES(lock_);
 
+  // A run behind all that is in use, for a block that goes on growing: extend() has the zone grow
+  // with it. nullptr as well where the space has no free map.
+  page* allocate_last(std::size_t pages, bool* clean) QUARRY_EXCLUDES(lock_);
+
   // Up to `count` blocks of 2^order pages under one locking. Returns how many. A head's count is 0
   // if its block is clean.
   unsigned allocate_blocks(unsigned order, page** heads, unsigned count,
@@ -101,8 +105,10 @@ class zone {
   void free_briefly(page* head, unsigned order) QUARRY_EXCLUDES(lock_);
 
   // Takes the pages right behind a run of `pages` pages, until it has `wanted`. False if one of
-  // them is in use, or too few would be left for the reserve; nothing has changed then.
-  bool extend(page* head, std::size_t pages, std::size_t wanted) QUARRY_EXCLUDES(lock_);
+  // them is in use, or too few would be left for the reserve; the run has not changed then. If the
+  // zone `may_grow`, it does where the run is the last thing in it.
+  bool extend(page* head, std::size_t pages, std::size_t wanted, bool may_grow)
+      QUARRY_EXCLUDES(lock_);
 
   // Gives dirty memory back to the system until at most `keep` pages of it are left, or, unless it
   // is to be everything, of what nobody needed since the last start_period(). Returns the dirty

@@ -128,6 +128,30 @@ TEST_F(Large, GrowsFromAFewBytesToManyAndBackWithItsContents) {
   release(block, "free");
 }
 
+TEST_F(Large, GrowsAtTheEndOfTheHeapWhereItIs) {
+  // There is no such gap: it lies behind all others.
+  char* block = static_cast<char*>(allocate(512 * mib));
+  ASSERT_TRUE(is_run(block));
+  ASSERT_EQ(resize(block, 2 * mib), block);
+  mark(block, 2 * mib >> page_shift, 1);
+  const std::size_t committed = normal_zone.committed_pages();
+  EXPECT_EQ(resize(block, 900 * mib), block);
+  EXPECT_GT(normal_zone.committed_pages(), committed);
+  EXPECT_TRUE(is_marked(block, 2 * mib >> page_shift, 1));
+  release(block, "free");
+}
+
+TEST_F(Large, OneThatIsCopiedAsItGrowsGoesWhereItCanGoOn) {
+  char* block = allocate_marked(512 * kib);
+  void* behind = allocate(2 * mib);
+  char* grown = resize(block, 400 * mib);
+  ASSERT_TRUE(is_run(grown));
+  EXPECT_EQ(resize(grown, 800 * mib), grown);
+  EXPECT_TRUE(is_marked(grown, 512 * kib >> page_shift, 1));
+  release(grown, "free");
+  release(behind, "free");
+}
+
 TEST_F(Large, AboveTheLargestRunABlockIsZeroAndCountedAsVmalloc) {
   const heap_figures before = take_figures();
   char* block = static_cast<char*>(allocate_zeroed(5 * gib));

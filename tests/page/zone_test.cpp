@@ -63,14 +63,40 @@ TEST_F(Zone, ARunGrowsIntoFreePagesBehindItAndNotIntoOthers) {
   ASSERT_NE(head, nullptr);
   mark(address_of(head), 16, 7);
   normal_zone.free(head + 8, 4, false);
-  EXPECT_FALSE(normal_zone.extend(head, 8, 13));
+  EXPECT_FALSE(normal_zone.extend(head, 8, 13, false));
   EXPECT_EQ(normal_zone.used_pages(), used_before + 12);
-  EXPECT_TRUE(normal_zone.extend(head, 8, 11));
+  EXPECT_TRUE(normal_zone.extend(head, 8, 11, false));
   EXPECT_EQ(normal_zone.used_pages(), used_before + 15);
   EXPECT_TRUE(is_marked(address_of(head), 8, 7));
   EXPECT_TRUE(is_marked(address_of(head + 12), 4, 7 + 12));
   normal_zone.free(head, 11, false);
   normal_zone.free(head + 12, 4, false);
+}
+
+TEST_F(Zone, TheLastRunHasTheZoneGrowWithIt) {
+  bool clean;
+  page* head = normal_zone.allocate_last(100, &clean);
+  ASSERT_NE(head, nullptr);
+  const std::size_t first = region.frames.number_of(head);
+  mark(address_of(head), 100, 7);
+  const std::size_t begin = normal_zone.committed_pages();
+  const std::size_t most = begin - first;
+  EXPECT_FALSE(normal_zone.extend(head, 100, most + 1, false));
+  EXPECT_EQ(normal_zone.committed_pages(), begin);
+  EXPECT_TRUE(normal_zone.extend(head, 100, most + 1, true));
+  EXPECT_GT(normal_zone.committed_pages(), begin);
+  EXPECT_TRUE(normal_zone.extend(head, most + 1, 3 * most, true));
+  EXPECT_EQ(normal_zone.used_pages(), used_before + 3 * most);
+  EXPECT_TRUE(is_marked(address_of(head), 100, 7));
+
+  page* behind = normal_zone.allocate_last(1, &clean);
+  ASSERT_NE(behind, nullptr);
+  EXPECT_EQ(region.frames.number_of(behind), first + 3 * most);
+  const std::size_t end = normal_zone.committed_pages();
+  EXPECT_FALSE(normal_zone.extend(head, 3 * most, 4 * (end - first), true));
+  EXPECT_EQ(normal_zone.committed_pages(), end);
+  normal_zone.free(behind, 1, false);
+  normal_zone.free(head, 3 * most, false);
 }
 
 TEST_F(Zone, BlocksComeAndGoInBatches) {
@@ -353,7 +379,7 @@ TEST_F(Zone, ARunDoesNotGrowIntoTheReserve) {
   page* head = normal_zone.allocate(1, 1, &clean);
   ASSERT_NE(head, nullptr);
   std::size_t pages = 1;
-  while (normal_zone.extend(head, pages, pages + 1))
+  while (normal_zone.extend(head, pages, pages + 1, false))
     pages++;
   EXPECT_GE(normal_zone.figures().free_pages, normal_zone.figures().marks.low);
   normal_zone.free(head, pages, false);
