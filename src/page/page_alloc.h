@@ -65,8 +65,8 @@ void free_pages_briefly(page* head, unsigned order);
 // ended.
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean);
 
-// For large blocks that grow: a run behind all others, and what lies behind a run (zone.h). Without
-// the memory that reclaim would find.
+// For large blocks that grow (zone.h): a run behind all others, and the pages behind a run. Where
+// these cannot be had nothing is reclaimed for them.
 page* alloc_last_run(std::size_t pages, bool* clean);
 bool extend_run(page* head, std::size_t pages, std::size_t wanted, bool may_grow);
 

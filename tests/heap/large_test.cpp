@@ -164,24 +164,37 @@ TEST_F(Large, AboveTheLargestRunABlockIsZeroAndCountedAsVmalloc) {
   EXPECT_EQ(take_figures().vm_bytes, before.vm_bytes);
 }
 
-// In a heap of a few hundred megabytes the frames begin at no multiple of 1 GiB. A process has one
-// heap, so this test runs itself again under the limit.
-TEST(LargeInASmallRegion, AlignmentIsKeptOrRefused) {
-  if (with_address_sanitizer) {
-    GTEST_SKIP() << "needs a build without AddressSanitizer, whose shadow is above the limit";
-  }
+// A process has one heap, so a test of a heap of a few hundred megabytes runs itself again under
+// the limit: false in the one that has had it run.
+bool is_in_a_small_region() {
   constexpr const char* inside = "QUARRY_TEST_SMALL_REGION";
-  if (!getenv(inside)) {
-    const auto ended = preload_test::run_in_child([] {
-      setenv(inside, "1", 1);
-      const rlimit limit = {1000 * mib, 1000 * mib};
-      if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(1);
-      execl("/proc/self/exe", "large_test", "--gtest_filter=LargeInASmallRegion.*", nullptr);
-      _exit(127);
-    });
-    EXPECT_TRUE(ended.succeeded()) << ended.errors;
-    return;
+  if (getenv(inside)) return true;
+  const auto ended = preload_test::run_in_child([] {
+    setenv(inside, "1", 1);
+    const rlimit limit = {1000 * mib, 1000 * mib};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(1);
+    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+    const std::string filter =
+        std::string("--gtest_filter=") + test->test_suite_name() + "." + test->name();
+    execl("/proc/self/exe", "large_test", filter.c_str(), nullptr);
+    _exit(127);
+  });
+  EXPECT_TRUE(ended.succeeded()) << ended.errors;
+  return false;
+}
+
+class LargeInASmallRegion : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (with_address_sanitizer) {
+      GTEST_SKIP() << "needs a build without AddressSanitizer, whose shadow is above the limit";
+    }
   }
+};
+
+// The frames begin at no multiple of 1 GiB there.
+TEST_F(LargeInASmallRegion, AlignmentIsKeptOrRefused) {
+  if (!is_in_a_small_region()) return;
   start_heap();
   for (std::size_t alignment = 1 * mib; alignment <= 1 * gib; alignment *= 2) {
     void* block = allocate_aligned(alignment, 100);
@@ -191,6 +204,23 @@ TEST(LargeInASmallRegion, AlignmentIsKeptOrRefused) {
     EXPECT_EQ(reinterpret_cast<uptr>(block) % alignment, 0u) << alignment;
     release(block, "free");
   }
+}
+
+TEST_F(LargeInASmallRegion, ABlockThatGrowsTakesAGapWhereTheEndHasNoRoom) {
+  if (!is_in_a_small_region()) return;
+  start_heap();
+  void* growing = allocate(512 * kib);
+  mark(static_cast<char*>(growing), 512 * kib >> page_shift, 1);
+  std::vector<void*> others;
+  for (std::size_t size : {8 * mib, 2 * mib}) {
+    while (void* block = allocate(size))
+      others.push_back(block);
+  }
+  EXPECT_EQ(reallocate(growing, 6 * mib), nullptr);
+  release(others[3], "free");
+  void* grown = reallocate(growing, 6 * mib);
+  ASSERT_TRUE(is_run(grown));
+  EXPECT_TRUE(is_marked(static_cast<char*>(grown), 512 * kib >> page_shift, 1));
 }
 
 }  // namespace

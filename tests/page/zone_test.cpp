@@ -335,12 +335,30 @@ TEST_F(Zone, WithoutAFreeMapARunIsOfABlock) {
       z.free_map_memory.refuse_from(0);
     else
       z.space.free_map = nullptr;
+    bool clean;
+    EXPECT_EQ(z.free.allocate_last(100, &clean), nullptr);
+    const auto first = z.runs_of(100, 1);
+    EXPECT_FALSE(z.free.extend(first[0], 100, z.free.committed_pages() + 1, true));
+    z.free.free(first[0], 100, false);
     const auto runs = z.runs_of(100, SIZE_MAX);
     EXPECT_EQ(runs.size(), (1u << 14) / 128);
     for (page* head : runs)
       z.free.free(head, 100, false);
     EXPECT_EQ(z.free.used_pages(), 0u);
   }
+}
+
+TEST_F(Zone, TheLastRunGrowsToTheEndOfTheSpaceAndNoFurther) {
+  constexpr std::size_t pages = 1 << 14;
+  bare_zone z(pages);
+  bool clean;
+  page* head = z.free.allocate_last(100, &clean);
+  ASSERT_NE(head, nullptr);
+  EXPECT_FALSE(z.free.extend(head, 100, pages + 1, true));
+  EXPECT_EQ(z.free.used_pages(), 100u);
+  EXPECT_TRUE(z.free.extend(head, 100, pages, true));
+  EXPECT_EQ(z.free.used_pages(), pages);
+  EXPECT_EQ(z.free.allocate_last(1, &clean), nullptr);
 }
 
 TEST_F(Zone, GrowsNoFurtherThanItsFreeMapCan) {
