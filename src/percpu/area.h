@@ -52,7 +52,7 @@ struct header {
 
 // What is remembered of an array for its growing and draining, see array.cpp.
 struct history {
-  u16 seen_top;  // at the last drain of idle arrays
+  u16 seen_top;  // at the last drain of idle arrays; 0 if it was refused room since
   u8 misses;     // that counted since the array last grew
   u8 last;       // the last miss: its side
 };
@@ -65,6 +65,7 @@ struct control {
   std::atomic<bool> is_open;                 // see is_open()
   u32 next_slot QUARRY_GUARDED_BY(lock);     // the first that was never handed out, 0 for none yet
   u64 cached_limit QUARRY_GUARDED_BY(lock);  // bytes that the arrays hold when all are full
+  u32 refusals QUARRY_GUARDED_BY(lock);      // for want of budget, since the last drain for it
   // Chained through their first slots.
   u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(lock);
   history histories[index_count] QUARRY_GUARDED_BY(lock);

@@ -89,6 +89,18 @@ bool is_eager(const description& d, header h) {
   return d.bytes <= large_object && capacity_of(h) < 2u * d.batch;
 }
 
+// So many times the budget stands in the way before arrays that look idle have to make room.
+constexpr unsigned most_refusals = 1000;
+
+// Whether that is enough. An array that wants room is not idle, even if it is as empty or full at
+// the next look: no array's top is 0.
+bool note_refusal(area* a, unsigned index) QUARRY_REQUIRES(a->control.lock) {
+  history_of(a, index).seen_top = 0;
+  if (++a->control.refusals < most_refusals) return false;
+  a->control.refusals = 0;
+  return true;
+}
+
 // Not above the limit; what the array has already is not taken from it here.
 unsigned larger_capacity(const description& d, header h) {
   return std::max(capacity_of(h), std::min<unsigned>(d.limit, 2 * capacity_of(h) + 1));
@@ -207,11 +219,16 @@ void publish_header(area* a, unsigned cpu, unsigned index, header h) {
 bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
   const description d = describe(index);
   if (history_of(a, index).misses < misses_to_grow(d, h)) return false;
-  if (h.end == 0 && h.top != 0) return false;  // its end could not be published
+  if (h.end == 0) return h.top == 0;  // else its end could not be published
+  return larger_capacity(d, h) > capacity_of(h);
+}
+
+bool is_within_budget(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
+  const description d = describe(index);
   if (h.end == 0 && d.bytes <= large_object) return true;
   if (h.end == 0) return a->control.cached_limit + d.bytes <= byte_budget / 2;
   const u64 growth = u64{d.bytes} * (larger_capacity(d, h) - capacity_of(h));
-  return growth != 0 && a->control.cached_limit + growth <= byte_budget;
+  return a->control.cached_limit + growth <= byte_budget;
 }
 
 // Moves the array, whose header `old` the caller has taken, to a range of the next order. Returns
@@ -304,6 +321,11 @@ void drain_area(area* a, bool idle_only, release_fn release) {
   }
 }
 
+// Where the system has come to refuse (a seccomp filter) arrays stay as they are.
+bool may_drain() {
+  return !use_sequences || os::restart_sequences();
+}
+
 }  // namespace
 
 void start(void* memory, unsigned cpus, bool allow_sequences) {
@@ -351,7 +373,7 @@ unsigned push_batch(unsigned index, void* const* objects, unsigned count) {
   return locked::push_batch(index, objects, count);
 }
 
-unsigned grow(unsigned index, miss side) {
+unsigned grow(unsigned index, miss side, release_fn release) {
   const unsigned cpu = current();
   area* a = area_of(cpu);
   const header seen = unpack(header_of(a, index)->load(std::memory_order_relaxed));
@@ -361,17 +383,22 @@ unsigned grow(unsigned index, miss side) {
   const u64 word = header_of(a, index)->load(std::memory_order_relaxed);
   header h = unpack(word);
   count_miss(a, index, h, side);
-  if (wants_room(a, index, h) && replace_header(a, cpu, index, word, 0)) {
-    h = move_array(a, index, h);
-    publish_header(a, cpu, index, h);
+  bool is_crowded = false;
+  if (wants_room(a, index, h)) {
+    if (!is_within_budget(a, index, h)) {
+      is_crowded = note_refusal(a, index);
+    } else if (replace_header(a, cpu, index, word, 0)) {
+      h = move_array(a, index, h);
+      publish_header(a, cpu, index, h);
+    }
   }
   a->control.lock.release();
+  if (is_crowded && release && may_drain()) drain_area(a, true, release);
   return capacity_of(h);
 }
 
 void drain(bool idle_only, release_fn release) {
-  // Where the system has come to refuse (a seccomp filter) arrays stay as they are.
-  if (use_sequences && !os::restart_sequences()) return;
+  if (!may_drain()) return;
   for_each_open([&](area* a) { drain_area(a, idle_only, release); });
 }
 

@@ -42,6 +42,9 @@ void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit);
 unsigned pop_batch(unsigned index, void** objects, unsigned count);
 unsigned push_batch(unsigned index, void* const* objects, unsigned count);
 
+// Objects that leave the arrays: called under an area's lock, with those of one array.
+using release_fn = void (*)(unsigned index, void** objects, unsigned count);
+
 inline void* pop(unsigned index) {
 #if QUARRY_HAS_SEQUENCES
   if (use_sequences) return sequence::pop(index);
@@ -77,10 +80,12 @@ inline bool push_briefly(unsigned index, void* object) {
 // To be called when this CPU's array was found empty or full: gives it its first slots, or twice
 // the room. Up to two batches every miss counts for that, beyond just one at the other side than
 // the last: a thread that only takes, or only gives, finds as many objects in a small array as in a
-// large one. Up to the limit and within the CPU's byte budget. Returns the capacity in objects, 0
-// if there is no array (yet) or no memory for the CPU's area, 1 if that is not known.
+// large one. Up to the limit and within the CPU's byte budget; where that stands in the way time
+// and again, the CPU's arrays that look idle are drained into `release`, unless that is null (see
+// drain). Returns the capacity in objects, 0 if there is no array (yet) or no memory for the CPU's
+// area, 1 if that is not known.
 enum class miss : u8 { empty, full };
-unsigned grow(unsigned index, miss side);
+unsigned grow(unsigned index, miss side, release_fn release = nullptr);
 
 // The same for callers that should not make a system call: the miss counts, and the array grows at
 // the next one of somebody else. True when nobody else came for long, or the CPU has no area, and
@@ -111,9 +116,7 @@ unsigned limit_of(unsigned index);
 // Empties the arrays of all CPUs into `release` and takes their slots back; with `idle_only` just
 // those that look untouched since the last such call. Does nothing where the system has come to
 // refuse to restart running sequences; an array whose end could not be published (it only pops)
-// stays then. `release` is called under an area's lock, with the objects of one array. Any thread,
-// the reclaim thread included.
-using release_fn = void (*)(unsigned index, void** objects, unsigned count);
+// stays then. Any thread, the reclaim thread included.
 void drain(bool idle_only, release_fn release);
 
 // Likewise the arrays of one index.

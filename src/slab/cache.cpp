@@ -56,7 +56,7 @@ void kmem_cache::create(unsigned number, std::size_t object_size, void** shared)
 
 void* kmem_cache::allocate(bool* clean, gfp_t gfp) {
   if (clean) *clean = false;
-  const unsigned room = percpu::grow(number_, percpu::miss::empty);
+  const unsigned room = percpu::grow(number_, percpu::miss::empty, release_drained);
   const unsigned most = moved();
   if (room > most && shared_room_.load(std::memory_order_relaxed) < shared_limit())
     make_shared_array();
@@ -76,7 +76,8 @@ void kmem_cache::free(void* object, bool quietly) {
   if (!quietly || percpu::note_miss(number_, percpu::miss::full)) {
     // Without an array of its own on this CPU the class is not busy enough for the shared one
     // either.
-    share = percpu::grow(number_, percpu::miss::full) != 0;
+    const auto release = quietly ? nullptr : release_drained;
+    share = percpu::grow(number_, percpu::miss::full, release) != 0;
     if (percpu::push(number_, object)) return;
   }
   void* objects[max_batch + 1];

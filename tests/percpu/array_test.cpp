@@ -251,6 +251,42 @@ TEST_F(Array, LargeObjectsStopGrowingAtTheBudgetOfTheCpu) {
   EXPECT_GT(first, limit / 4);
 }
 
+// `wanting` misses at its ends in turn, and `busy` is used in between. Returns how far it grew.
+unsigned insist(unsigned wanting, unsigned busy, unsigned misses) {
+  unsigned capacity = 0;
+  for (unsigned i = 0; i < misses; i++) {
+    const auto side = i % 2 ? percpu::miss::full : percpu::miss::empty;
+    capacity = percpu::grow(wanting, side, collect);
+    i / 700 % 2 ? void(percpu::pop(busy)) : void(percpu::push(busy, object(i + 1)));
+  }
+  return capacity;
+}
+
+TEST_F(Array, WhereTheBudgetStandsInTheWayIdleOnesMakeRoom) {
+  constexpr std::size_t bytes = 64 * kib;
+  const unsigned idle = new_index(bytes, 31), busy = new_index(8, 1023);
+  const unsigned others = new_index(16 * kib, 127), wanting = new_index(32 * kib, 63);
+  const auto all = undisturbed([&] {
+    for (objects& d : drained)
+      d.clear();
+    // What `idle` and `others` hold leaves too little for `wanting`.
+    push_all(others, objects(grow_fully(others), object(1)));
+    push_all(idle, objects(grow_fully(idle), object(2)));
+    grow_fully(busy);
+    const unsigned at_first = insist(wanting, busy, 500);
+    const std::size_t early = drained[idle].size() + drained[others].size();
+    push_all(wanting, numbered(1, 5));
+    const unsigned then = insist(wanting, busy, 5000);
+    const std::size_t in_use = drained[busy].size() + drained[wanting].size();
+    return std::vector<std::size_t>{at_first, early, then, in_use};
+  });
+  EXPECT_LT(all[0], 63u) << "there was no lack of room";
+  EXPECT_EQ(all[1], 0u) << "they were drained at once";
+  EXPECT_EQ(all[2], 63u);
+  EXPECT_EQ(all[3], 0u) << "one in use was drained";
+  EXPECT_GT(drained[idle].size(), 0u);
+}
+
 // 80 indices of up to 1023 objects are more than the area has slots. In a child, since slots once
 // cut into ranges of one size stay so.
 TEST_F(Array, WithoutRoomInTheAreaKeepsWhatItHas) {
