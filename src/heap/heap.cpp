@@ -31,21 +31,31 @@ constexpr std::size_t least_move_size = 1 * mib;
 // a block that grew once will grow again.
 constexpr std::size_t least_growing_run = 8 * kib;
 
-void make_run(page* head, std::size_t pages) {
+// How many pages blocks that grew came to have, on average over the last few. Written by whoever
+// frees one, relaxed: a guess that is lost does no harm.
+constinit std::atomic<std::size_t> usual_growth{0};
+
+void note_growth(std::size_t pages) {
+  const std::size_t usual = usual_growth.load(std::memory_order_relaxed);
+  usual_growth.store((3 * usual + pages) / 4, std::memory_order_relaxed);
+}
+
+void make_run(page* head, std::size_t pages, bool has_grown) {
   head->kind = page_kind::run;
+  head->tag = has_grown;
   head->count = static_cast<u32>(pages);
 }
 
-void* block_of(page* head, std::size_t pages) {
+void* block_of(page* head, std::size_t pages, bool has_grown) {
   if (!head) return nullptr;
-  make_run(head, pages);
+  make_run(head, pages, has_grown);
   return region.frames.address_of(head);
 }
 
 void* allocate_run(std::size_t size, std::size_t alignment, bool* clean) {
   const std::size_t pages = bytes_to_pages(size);
   const std::size_t alignment_pages = std::max<std::size_t>(alignment >> page_shift, 1);
-  return block_of(alloc_run(pages, alignment_pages, clean), pages);
+  return block_of(alloc_run(pages, alignment_pages, clean), pages, false);
 }
 
 void* allocate_large(std::size_t size, bool* clean) {
@@ -108,14 +118,22 @@ page* find_vm(const void* block, const char* call) {
   return vm;
 }
 
+page* alloc_growing_run(std::size_t pages) {
+  bool clean;
+  const std::size_t usual = usual_growth.load(std::memory_order_relaxed);
+  page* head = nullptr;
+  if (pages > least_move_size >> page_shift) {
+    head = alloc_last_run(pages, &clean);
+  } else if (pages < usual) {
+    head = alloc_run_with_room(pages, usual);
+  }
+  return head ? head : alloc_run(pages, 1, &clean);
+}
+
 void* allocate_growing(std::size_t size) {
   if (size < least_growing_run || size > max_run_size) return allocate(size);
-  bool clean;
-  if (size > least_move_size) {
-    const std::size_t pages = bytes_to_pages(size);
-    if (void* block = block_of(alloc_last_run(pages, &clean), pages)) return block;
-  }
-  return allocate_run(size, page_size, &clean);
+  const std::size_t pages = bytes_to_pages(size);
+  return block_of(alloc_growing_run(pages), pages, true);
 }
 
 void* move_block(void* block, std::size_t old_size, std::size_t size) {
@@ -125,6 +143,11 @@ void* move_block(void* block, std::size_t old_size, std::size_t size) {
   std::memcpy(moved, block, std::min(old_size, size));
   release(block, "realloc");
   return moved;
+}
+
+void* move_run(void* block, page* run, std::size_t size) {
+  if (size > std::size_t{run->count} << page_shift) run->tag = false;  // it has not come to its end
+  return move_block(block, std::size_t{run->count} << page_shift, size);
 }
 
 // A run that shrinks gives its last pages back; one that grows takes the next ones if they are
@@ -150,7 +173,7 @@ void* reallocate_run(void* block, page* run, std::size_t size) {
       return moved;
     }
   }
-  return move_block(block, old_size, size);
+  return move_run(block, run, size);
 }
 
 void* reallocate_vm(void* block, page* vm, std::size_t size) {
@@ -163,7 +186,7 @@ void* reallocate_vm(void* block, page* vm, std::size_t size) {
 // An object that has its slab to itself becomes a run, which can take the pages behind it.
 page* detach_run(void* block, kmem_cache* cache) {
   page* run = cache->detach(block);
-  make_run(run, cache->shape().pages);
+  make_run(run, cache->shape().pages, true);
   return run;
 }
 
@@ -232,7 +255,10 @@ void release_slow(void* block, const char* call) {
     const bool quietly = cache->is_dedicated();
     return put_object(cache, block, call, __builtin_return_address(0), quietly);
   }
-  if (page* run = run_at(block)) return free_run(run, run->count, false);
+  if (page* run = run_at(block)) {
+    if (run->tag) note_growth(run->count);
+    return free_run(run, run->count, false);
+  }
   if (page* head = block_at(block)) return put_block(head, call);
   vm_free(find_vm(block, call));
 }

@@ -48,28 +48,36 @@ void buddy::settle() {
   keep_in(ahead.first, ahead.count, ahead.as);
 }
 
-page* buddy::take(unsigned order, std::size_t count, bool* clean) {
-  settle();
-  for (free_list where : {young_, old(), free_list::clean}) {
-    const u32 fitting = nonempty_[index_of(where)] >> order << order;
-    if (!fitting) continue;
-    const unsigned found = std::countr_zero(fitting);
-    page* head = lists_[index_of(where)][found].front();
-    const std::size_t number = space_->number_of(head);
-    const state s = remove(head);
-    map_.clear(number, count);
-    // The upper halves are free again; the lower ones, which stay, are taken for the dirty part.
-    std::size_t dirty = s.dirty;
-    for (unsigned o = found; o-- > order;) {
-      const std::size_t lower = std::min(dirty, units_of(o));
-      insert(number + units_of(o), o, {where, dirty - lower});
-      dirty = lower;
-    }
-    keep_in(number + count, units_of(order) - count, {where, dirty - std::min(dirty, count)});
-    *clean = where == free_list::clean;
-    return head;
+// From the smallest block on one list in which they fit. Nothing is ahead of a block.
+page* buddy::cut(free_list where, unsigned order, std::size_t count) {
+  const u32 fitting = nonempty_[index_of(where)] >> order << order;
+  if (!fitting) return nullptr;
+  const unsigned found = std::countr_zero(fitting);
+  page* head = lists_[index_of(where)][found].front();
+  const std::size_t number = space_->number_of(head);
+  const state s = remove(head);
+  map_.clear(number, count);
+  // The upper halves are free again; the lower ones, which stay, are taken for the dirty part.
+  std::size_t dirty = s.dirty;
+  for (unsigned o = found; o-- > order;) {
+    const std::size_t lower = std::min(dirty, units_of(o));
+    insert(number + units_of(o), o, {where, dirty - lower});
+    dirty = lower;
   }
-  return nullptr;
+  keep_in(number + count, units_of(order) - count, {where, dirty - std::min(dirty, count)});
+  return head;
+}
+
+page* buddy::take(unsigned order, std::size_t count, bool* clean) {
+  page* head = take_in_memory(order, count);
+  *clean = !head;
+  return head ? head : cut(free_list::clean, order, count);
+}
+
+page* buddy::take_in_memory(unsigned order, std::size_t count) {
+  settle();
+  page* head = cut(young_, order, count);
+  return head ? head : cut(old(), order, count);
 }
 
 // Blocks of different ages become one as old as the older: memory that lies unused is not made

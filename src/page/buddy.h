@@ -26,6 +26,9 @@ class buddy {
   // again before more is taken. `clean` tells which it was.
   page* take(unsigned order, std::size_t count, bool* clean);
 
+  // Likewise, but of dirty blocks alone.
+  page* take_in_memory(unsigned order, std::size_t count);
+
   // Units [first, first + count) become free. Their map entries are committed, and no head among
   // them is of a kind but `none` and that of the caller's own block.
   void give(std::size_t first, std::size_t count, bool clean);
@@ -87,6 +90,7 @@ class buddy {
   };
 
   void settle();
+  page* cut(free_list where, unsigned order, std::size_t count);
   void insert(std::size_t number, unsigned order, state s);
   state remove(page* head);
   void give_block(std::size_t number, unsigned order, state s);

@@ -26,7 +26,8 @@ struct alignas(cache_line) page {
   list_node link;  // on a free list, or on a list of the block's owner
   page_kind kind;
   u8 order;      // free_block, cached, slab, block, vm_area, vm_map: log2 of the frames
-  u16 tag;       // free_block: its free list; slab: its cache; block: its flags
+  u16 tag;       // free_block: its free list; slab: its cache; block: its flags; run: 1 if it has
+                 // grown
   u32 count;     // run: frames; slab: objects not in the index, so in use; block: references;
                  // free_block: dirty frames; cached on a per-CPU list: 0 if the block is clean;
                  // vm_map: pages that are mapped

@@ -124,6 +124,10 @@ page* alloc_last_run(std::size_t pages, bool* clean) {
   return head;
 }
 
+page* alloc_run_with_room(std::size_t pages, std::size_t room) {
+  return normal_zone.allocate_with_room(pages, room);
+}
+
 bool extend_run(page* head, std::size_t pages, std::size_t wanted, bool may_grow) {
   const bool is_extended = normal_zone.extend(head, pages, wanted, may_grow);
   if (may_grow) reclaim_if_heap_grew();

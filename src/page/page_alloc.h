@@ -65,9 +65,10 @@ void free_pages_briefly(page* head, unsigned order);
 // ended.
 page* alloc_run(std::size_t pages, std::size_t alignment, bool* clean);
 
-// For large blocks that grow (zone.h): a run behind all others, and the pages behind a run. Where
-// these cannot be had nothing is reclaimed for them.
+// For blocks that grow (zone.h): a run behind all others, one with room behind it, and the pages
+// behind a run. Where these cannot be had nothing is reclaimed for them.
 page* alloc_last_run(std::size_t pages, bool* clean);
+page* alloc_run_with_room(std::size_t pages, std::size_t room);
 bool extend_run(page* head, std::size_t pages, std::size_t wanted, bool may_grow);
 
 void free_run(page* head, std::size_t pages, bool clean);

@@ -185,6 +185,15 @@ page* zone::allocate_last(std::size_t pages, bool* clean) {
   return head;
 }
 
+page* zone::allocate_with_room(std::size_t pages, std::size_t room) {
+  os::lock_guard guard(lock_);
+  take_deferred();
+  if (buddy_.free_units() < pages + marks().low) return nullptr;
+  page* head = buddy_.take_in_memory(order_of_pages(room), pages);
+  publish_figures();
+  return head;
+}
+
 unsigned zone::allocate_blocks(unsigned order, page** heads, unsigned count, reserve depth) {
   os::lock_guard guard(lock_);
   take_deferred();

@@ -85,6 +85,10 @@ class zone {
   // with it. nullptr as well where the space has no free map.
   page* allocate_last(std::size_t pages, bool* clean) QUARRY_EXCLUDES(lock_);
 
+  // A run at the begin of a free block of `room` pages, for a block that is likely to grow to so
+  // many. nullptr where no such block has been in memory, or too little is free for the reserve.
+  page* allocate_with_room(std::size_t pages, std::size_t room) QUARRY_EXCLUDES(lock_);
+
   // Up to `count` blocks of 2^order pages under one locking. Returns how many. A head's count is 0
   // if its block is clean.
   unsigned allocate_blocks(unsigned order, page** heads, unsigned count,

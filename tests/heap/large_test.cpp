@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <array>
+
 #include "../os/sanitizer.h"
 #include "../page/started.h"
 #include "../preload/child.h"
@@ -150,6 +152,53 @@ TEST_F(Large, OneThatIsCopiedAsItGrowsGoesWhereItCanGoOn) {
   EXPECT_TRUE(is_marked(grown, 512 * kib >> page_shift, 1));
   release(grown, "free");
   release(behind, "free");
+}
+
+// Runs with a gap of ten pages behind each, and one of 3 MiB behind all of them.
+class gaps {
+ public:
+  gaps() {
+    for (void*& run : runs_)
+      run = allocate_aligned(2 * page_size, 10 * page_size);
+    void* last = allocate(3 * mib);
+    fence_ = allocate_aligned(2 * page_size, page_size);
+    for (std::size_t i = 1; i < runs_.size(); i += 2)
+      release(runs_[i], "free");
+    release(last, "free");
+  }
+  ~gaps() {
+    for (std::size_t i = 0; i < runs_.size(); i += 2)
+      release(runs_[i], "free");
+    release(fence_, "free");
+  }
+
+ private:
+  std::array<void*, 200> runs_;
+  void* fence_;
+};
+
+// Grows a block by half each time. Returns how often it moved once it was a run.
+unsigned grow_by_half(std::size_t last) {
+  unsigned moves = 0;
+  void* block = reallocate(allocate(5 * kib), 8 * kib);
+  for (std::size_t size = 8 * kib; size < last; size += size / 2) {
+    void* grown = reallocate(block, size + size / 2);
+    moves += grown != block;
+    block = grown;
+  }
+  release(block, "free");
+  return moves;
+}
+
+TEST_F(Large, WhereSomeHaveGrownTheNextHasAsMuchRoom) {
+  const gaps between;
+  for (int i = 0; i < 10; i++)
+    grow_by_half(400 * kib);
+  EXPECT_EQ(grow_by_half(400 * kib), 0u);
+  // Where few pages are usual again, the gaps are used again.
+  for (int i = 0; i < 20; i++)
+    grow_by_half(12 * kib);
+  EXPECT_GT(grow_by_half(400 * kib), 0u);
 }
 
 TEST_F(Large, AboveTheLargestRunABlockIsZeroAndCountedAsVmalloc) {

@@ -308,6 +308,20 @@ TEST(Buddy, TakesDirtyBlocksBeforeCleanOnesAndTheYoungestOfThemFirst) {
   EXPECT_EQ(cleanness, (std::vector<bool>{false, false, false, true}));
 }
 
+TEST(Buddy, FromWhatHasBeenInMemoryAloneNoCleanBlockIsTaken) {
+  units u(64);
+  u.free.give(0, 16, true);
+  u.free.give(32, 8, false);
+  EXPECT_EQ(u.free.take_in_memory(4, 3), nullptr);
+  u.free.start_period();
+  page* old = u.free.take_in_memory(3, 3);
+  ASSERT_NE(old, nullptr);
+  EXPECT_EQ(u.number_of(old), 32u);
+  EXPECT_TRUE(u.free.extend(35, 5));
+  EXPECT_EQ(u.free.take_in_memory(0, 1), nullptr);
+  EXPECT_EQ(u.free.free_units(), 16u);
+}
+
 TEST(Buddy, ABlockThatIsPartlyDirtyIsNotCalledClean) {
   units u(2);
   u.free.give(0, 1, true);

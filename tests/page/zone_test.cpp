@@ -73,6 +73,24 @@ TEST_F(Zone, ARunGrowsIntoFreePagesBehindItAndNotIntoOthers) {
   normal_zone.free(head + 12, 4, false);
 }
 
+TEST_F(Zone, ARunWithRoomLiesWhereSoMuchIsFreeAndInMemory) {
+  bool clean;
+  // A free block of 64 pages, which is the only one of its size that is dirty.
+  page* head = normal_zone.allocate(128, 128, &clean);
+  ASSERT_NE(head, nullptr);
+  normal_zone.purge(0, purge_depth::everything);
+  EXPECT_EQ(normal_zone.allocate_with_room(3, 64), nullptr);
+  normal_zone.free(head + 64, 64, false);
+  EXPECT_EQ(normal_zone.allocate_with_room(3, 65), nullptr);
+  EXPECT_EQ(normal_zone.used_pages(), used_before + 64);
+  page* run = normal_zone.allocate_with_room(3, 33);
+  ASSERT_EQ(run, head + 64);
+  EXPECT_EQ(normal_zone.used_pages(), used_before + 64 + 3);
+  EXPECT_TRUE(normal_zone.extend(run, 3, 64, false));
+  normal_zone.free(run, 64, false);
+  normal_zone.free(head, 64, false);
+}
+
 TEST_F(Zone, TheLastRunHasTheZoneGrowWithIt) {
   bool clean;
   page* head = normal_zone.allocate_last(100, &clean);
