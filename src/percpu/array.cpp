@@ -386,14 +386,14 @@ unsigned grow(unsigned index, miss side, release_fn release) {
   bool is_crowded = false;
   if (wants_room(a, index, h)) {
     if (!is_within_budget(a, index, h)) {
-      is_crowded = note_refusal(a, index);
+      is_crowded = release && note_refusal(a, index);
     } else if (replace_header(a, cpu, index, word, 0)) {
       h = move_array(a, index, h);
       publish_header(a, cpu, index, h);
     }
   }
   a->control.lock.release();
-  if (is_crowded && release && may_drain()) drain_area(a, true, release);
+  if (is_crowded && may_drain()) drain_area(a, true, release);
   return capacity_of(h);
 }
 

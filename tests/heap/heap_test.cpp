@@ -8,6 +8,7 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "../page/started.h"
 #include "../preload/child.h"
@@ -241,6 +242,30 @@ TEST_F(Heap, ImpossibleSizesAreRefusedAndLeaveTheBlockAsItWas) {
   }
   EXPECT_TRUE(is_filled(block, c));
   release(block, "free");
+}
+
+void take_and_give_back(std::size_t size, std::size_t count, int turns) {
+  std::vector<void*> blocks(count);
+  for (int turn = 0; turn < turns; turn++) {
+    for (void*& block : blocks)
+      block = allocate(size);
+    for (void* block : blocks)
+      release(block, "free");
+  }
+}
+
+std::size_t capacity_for(std::size_t size) {
+  return percpu::figures_of(compute_class(size)).capacity;
+}
+
+// The CPUs' arrays have a budget, of which the first size takes nearly all; as the heap grows what
+// is idle is drained anyway.
+TEST_F(Heap, ASizeThatIsUsedAfterAnotherHasArraysAsLarge) {
+  release(allocate(64 * mib), "free");
+  take_and_give_back(16 * kib, 250, 2000);
+  ASSERT_GE(capacity_for(16 * kib), 200u);
+  take_and_give_back(32 * kib, 100, 2000);
+  EXPECT_GE(capacity_for(32 * kib), 100u);
 }
 
 TEST_F(Heap, ReleasingNothingDoesNothing) {
