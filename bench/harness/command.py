@@ -42,10 +42,10 @@ def run(given):
 def measure(given):
     directory = prepare_build(given)
     commit = results.commit()
-    chosen = allocators.choose(dict(given.allocator), given.without, directory, commit)
     rows = [row for row in all_benchmarks(given, directory) if re.search(given.only, row.full_name)]
     if not rows:
         raise failure(f"--only {given.only.pattern}: no benchmark matches")
+    chosen = allocators.choose(dict(given.allocator), given.without, directory, commit)
     packages.ensure({name: witness for row in rows for name, witness in row.packages.items()})
     allocators.check_in_use(chosen, [directory / "bench/micro/quarry_micro", "--benchmark_list_tests"])
     load = os.getloadavg()[0]
