@@ -145,11 +145,6 @@ void* move_block(void* block, std::size_t old_size, std::size_t size) {
   return moved;
 }
 
-void* move_run(void* block, page* run, std::size_t size) {
-  if (size > std::size_t{run->count} << page_shift) run->tag = false;  // it has not come to its end
-  return move_block(block, std::size_t{run->count} << page_shift, size);
-}
-
 // A run that shrinks gives its last pages back; one that grows takes the next ones if they are
 // free.
 bool resize_run_in_place(page* run, std::size_t size) {
@@ -173,7 +168,8 @@ void* reallocate_run(void* block, page* run, std::size_t size) {
       return moved;
     }
   }
-  return move_run(block, run, size);
+  if (size > old_size) run->tag = false;  // it goes on elsewhere
+  return move_block(block, old_size, size);
 }
 
 void* reallocate_vm(void* block, page* vm, std::size_t size) {

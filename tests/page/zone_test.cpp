@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "../preload/child.h"
 #include "reserved.h"
 #include "started.h"
 
@@ -89,6 +90,23 @@ TEST_F(Zone, ARunWithRoomLiesWhereSoMuchIsFreeAndInMemory) {
   EXPECT_TRUE(normal_zone.extend(run, 3, 64, false));
   normal_zone.free(run, 64, false);
   normal_zone.free(head, 64, false);
+}
+
+// In a child, since a zone that once keeps a reserve does so for good.
+TEST_F(Zone, ARunWithRoomLeavesTheReserveAlone) {
+  const auto ended = preload_test::run_in_child([] {
+    bool clean;
+    page* head = normal_zone.allocate(16, 16, &clean);
+    normal_zone.keep_reserve();
+    while (normal_zone.allocate_briefly(0, &clean, reserve::use)) {
+    }
+    normal_zone.free(head, 16, false);
+    if (normal_zone.allocate_with_room(3, 16)) _exit(1);
+    // The zone grows, and has a reserve again.
+    if (!normal_zone.allocate(1024, 1, &clean)) _exit(2);
+    if (normal_zone.allocate_with_room(3, 16) != head) _exit(3);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
 }
 
 TEST_F(Zone, TheLastRunHasTheZoneGrowWithIt) {

@@ -287,6 +287,19 @@ TEST_F(Array, WhereTheBudgetStandsInTheWayIdleOnesMakeRoom) {
   EXPECT_GT(drained[idle].size(), 0u);
 }
 
+TEST_F(Array, WhereRestartsAreRefusedIdleOnesKeepTheirRoom) {
+  const unsigned idle = new_index(16 * kib, 255), busy = new_index(8, 1023);
+  const unsigned wanting = new_index(32 * kib, 63);
+  const auto ended = preload_test::run_in_child([&] {
+    grow_fully(idle);
+    push_all(idle, numbered(1, 5));
+    if (!seccomp_test::refuse(SYS_membarrier)) _exit(1);
+    insist(wanting, busy, 5000);
+    if (percpu::use_sequences && pop_all(idle) != reversed(numbered(1, 5))) _exit(2);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
+}
+
 // 80 indices of up to 1023 objects are more than the area has slots. In a child, since slots once
 // cut into ranges of one size stay so.
 TEST_F(Array, WithoutRoomInTheAreaKeepsWhatItHas) {
