@@ -15,7 +15,7 @@ namespace quarry {
 
 namespace {
 
-// Bytes that one cache may hold per CPU.
+// Bytes that one cache may hold per CPU, and in its shared array.
 constexpr std::size_t array_bytes = 4 * mib;
 
 // One empty slab per cache stays for the next request, unless it is larger than this.
@@ -31,35 +31,35 @@ constexpr std::size_t largest_populated_object = page_size;
 
 }  // namespace
 
-void kmem_cache::set_sizes(std::size_t object_size) {
+void kmem_cache::set_sizes(std::size_t object_size, pointer_room shared) {
   has_arrays_ = !layout_.checks && os::is_default(os::option::checks);
   const std::size_t batch = has_arrays_ ? batch_for(object_size) : 1;
-  const std::size_t shared = has_arrays_ ? shared_limit_for(object_size) : 0;
+  const std::size_t shared_limit = has_arrays_ ? shared_limit_for(object_size) : 0;
   const std::size_t limit = has_arrays_ ? array_bytes / object_size : 0;
+  const std::size_t most_shared = std::min<std::size_t>(limit, shared_array::max_limit);
   batchcount_.store(static_cast<u16>(batch), std::memory_order_relaxed);
-  shared_limit_.store(static_cast<u16>(shared), std::memory_order_relaxed);
+  shared_.start(static_cast<unsigned>(shared_limit), static_cast<unsigned>(most_shared),
+                has_arrays_ ? shared : pointer_room{});
   kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
   percpu::declare(number_, object_size, moved(), static_cast<unsigned>(limit));
 }
 
-void kmem_cache::create(unsigned number, std::size_t object_size, void** shared) {
+void kmem_cache::create(unsigned number, std::size_t object_size) {
+  os::lock_guard guard(lock_);
   shape_ = shape_for(object_size);
   layout_.size = layout_.red_end = layout_.slot_size = static_cast<u32>(object_size);
   number_ = static_cast<u16>(number);
   class_byte_ = number;
-  alignment_pages_ = 1;
-  set_sizes(object_size);
-  os::lock_guard guard(lock_);
-  shared_ = shared;
-  shared_room_.store(static_cast<u16>(shared_limit()), std::memory_order_relaxed);
+  set_sizes(object_size, first_pointers(number));
 }
 
 void* kmem_cache::allocate(bool* clean, gfp_t gfp) {
   if (clean) *clean = false;
   const unsigned room = percpu::grow(number_, percpu::miss::empty, release_drained);
   const unsigned most = moved();
-  if (room > most && shared_room_.load(std::memory_order_relaxed) < shared_limit())
-    make_shared_array();
+  if (room > most) {
+    if (const unsigned wanted = wanted_shared_room()) give_shared_room(wanted);
+  }
   // Who asks gets the new slab's object, not one that another thread has put in front of it.
   const unsigned wanted = clean ? 1 : std::min(most, room / 2 + 1);
   void* objects[max_batch];
@@ -90,27 +90,17 @@ void kmem_cache::free(void* object, bool quietly) {
   give_batch(objects, taken + 1, share, quietly);
 }
 
-// Dedicated caches have their shared array made when the first CPU's array has grown: there may be
-// thousands of them, and few are that busy.
-void kmem_cache::make_shared_array() {
-  const unsigned limit = shared_limit();
-  void** made = static_cast<void**>(allocate_general(limit * sizeof(void*)));
-  if (!made) return;
+// Dedicated caches have theirs made when the first CPU's array has grown: there may be thousands of
+// them, and few are that busy.
+void kmem_cache::give_shared_room(unsigned objects) {
+  const pointer_room made = allocate_pointers(objects);
+  pointer_room unused;
   {
     os::lock_guard guard(lock_);
-    if (!shared_ && limit == shared_limit()) {
-      std::swap(shared_, made);
-      shared_room_.store(static_cast<u16>(limit), std::memory_order_relaxed);
-    }
+    unused = shared_.move_to(made);
+    if (!made.begin) shared_.stay();
   }
-  free_general(made);
-}
-
-unsigned kmem_cache::take_shared(void** objects, unsigned count) {
-  const unsigned taken = std::min<unsigned>(count, shared_count_);
-  shared_count_ = static_cast<u16>(shared_count_ - taken);
-  std::copy_n(shared_ + shared_count_, taken, objects);
-  return taken;
+  free_pointers(unused);
 }
 
 page* kmem_cache::slab_with_free_objects() {
@@ -180,8 +170,11 @@ unsigned kmem_cache::take_batch(void** objects, unsigned count, gfp_t gfp, bool*
   byte_range untouched{};
   {
     os::lock_guard guard(lock_);
-    taken = take_shared(objects, count);
-    if (!taken && (taken = take_from_slabs(objects, count))) untouched = claim_untouched();
+    taken = shared_.take(objects, count);
+    if (!taken && (taken = take_from_slabs(objects, count))) {
+      shared_.note_missing(taken);
+      untouched = claim_untouched();
+    }
   }
   if (!taken) {
     bool pages_are_clean;
@@ -215,7 +208,7 @@ page* kmem_cache::new_pages(gfp_t gfp, unsigned node, bool* clean) {
     return get_free_run(how, shape_.pages, node, clean,
                         in_region ? zone_kind::normal : zone_kind::dma);
   }
-  if (shape_.single) return alloc_run(shape_.pages, alignment_pages_, clean);
+  if (shape_.single) return alloc_run(shape_.pages, std::size_t{1} << alignment_order_, clean);
   return alloc_pages(shape_.order, clean);
 }
 
@@ -295,10 +288,7 @@ void kmem_cache::give_batch(void** objects, unsigned count, bool share, bool qui
   unsigned done;
   {
     os::lock_guard guard(lock_);
-    const unsigned room = shared_room_.load(std::memory_order_relaxed) - shared_count_;
-    const unsigned shared = share ? std::min(count, room) : 0;
-    std::copy_n(objects, shared, shared_ + shared_count_);
-    shared_count_ = static_cast<u16>(shared_count_ + shared);
+    const unsigned shared = share ? shared_.give(objects, count) : 0;
     done = shared + return_to_slabs(objects + shared, count - shared);
     take_empty(&surplus, kept_empty_);
   }
@@ -339,7 +329,7 @@ void kmem_cache::keep_in_slabs_briefly(void** objects, unsigned count) {
 // Returns one that cannot have been the cache's, if there is any.
 void* kmem_cache::take_back(void** objects, unsigned count) {
   const unsigned done = return_to_slabs(objects, count);
-  return done < count ? objects[done] : empty_shared();
+  return done < count ? objects[done] : return_shared(shared_.count());
 }
 
 page* kmem_cache::detach(void* object) {
@@ -354,24 +344,40 @@ page* kmem_cache::detach(void* object) {
 }
 
 void kmem_cache::shrink(bool idle_only) {
-  list<page> empty;
-  void* wrong = nullptr;
+  bool is_idle;
   {
     os::lock_guard guard(lock_);
-    if (!idle_only || shared_count_ == shared_seen_) wrong = empty_shared();
-    shared_seen_ = shared_count_;
-    if (!dtor_) take_empty(&empty, 0);
+    is_idle = shared_.look();
   }
-  if (wrong) report(wrong, flush_call());
-  release_slabs(&empty, true);
+  if (is_idle || !idle_only) empty_shared();
+  if (!dtor_) release_empty();
 }
 
 // Returns an object that cannot have been one of the cache's, if there is any.
-void* kmem_cache::empty_shared() {
-  const unsigned count = shared_count_;
-  const unsigned done = return_to_slabs(shared_, count);
-  shared_count_ = 0;
-  return done < count ? shared_[done] : nullptr;
+void* kmem_cache::return_shared(unsigned count) {
+  void** objects = shared_.last(count);
+  const unsigned done = return_to_slabs(objects, count);
+  shared_.drop(count);
+  return done < count ? objects[done] : nullptr;
+}
+
+// In steps, since others may be waiting for objects; what they give meanwhile may stay.
+void kmem_cache::empty_shared() {
+  constexpr unsigned most = 1024;
+  for (unsigned left = shared_array::max_limit; left != 0;) {
+    void* wrong;
+    pointer_room unused;
+    {
+      os::lock_guard guard(lock_);
+      const unsigned count = std::min({left, most, shared_.count()});
+      wrong = return_shared(count);
+      left = shared_.count() ? left - count : 0;
+      if (!left && !shared_.count())
+        unused = shared_.start_again(shared_limit_for(shape_.object_size), first_pointers(number_));
+    }
+    if (wrong) report(wrong, flush_call());
+    free_pointers(unused);
+  }
 }
 
 void kmem_cache::release_empty() {
@@ -414,7 +420,7 @@ void kmem_cache::free_pages_of(page* slab, bool to_zone) {
 
 cache_figures kmem_cache::figures() {
   os::lock_guard guard(lock_);
-  return {slabs_, objects_out_, shared_count_, empty_count_};
+  return {slabs_, objects_out_, shared_.count(), empty_count_};
 }
 
 }  // namespace quarry

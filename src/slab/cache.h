@@ -16,6 +16,7 @@
 #include "percpu/array.h"
 #include "quarry/slab.h"
 #include "slab/debug.h"
+#include "slab/shared_array.h"
 #include "slab/size_class.h"
 #include "slab/slab.h"
 
@@ -58,7 +59,8 @@ constexpr std::size_t batch_for(std::size_t object_size) {
   return std::clamp(16 * kib / object_size, least, max_batch);
 }
 
-// How many the shared array holds: whole batches, 64 KiB of them or at least two below 32 KiB.
+// How many the shared array holds at first: whole batches, 64 KiB of them or at least two below
+// 32 KiB.
 constexpr std::size_t shared_limit_for(std::size_t object_size) {
   const std::size_t batch = batch_for(object_size);
   const std::size_t least = object_size < 32 * kib ? 2 : 0;
@@ -87,9 +89,8 @@ inline constexpr unsigned most_dedicated = percpu::dynamic_count;
 
 class alignas(cache_line) kmem_cache {
  public:
-  // A general cache; once, before use. `shared` has room for the shared array, shared_limit()
-  // pointers.
-  void create(unsigned number, std::size_t object_size, void** shared);
+  // A general cache; once, before use.
+  void create(unsigned number, std::size_t object_size) QUARRY_EXCLUDES(lock_);
 
   // A dedicated cache, when it is made, under that number of its own.
   void create(unsigned number, const cache_spec& spec) QUARRY_EXCLUDES(lock_);
@@ -107,11 +108,10 @@ class alignas(cache_line) kmem_cache {
   bool is_dedicated() const { return number_ >= first_own_byte; }
   bool has_constructor() const { return ctor_ != nullptr; }
   unsigned batchcount() const { return batchcount_.load(std::memory_order_relaxed); }
-  unsigned shared_limit() const { return shared_limit_.load(std::memory_order_relaxed); }
-  cache_tunables tunables() const;
+  cache_tunables tunables() const QUARRY_NO_ANALYSIS;  // what it reads may be read anywhere
   // Sets the limits and empties the arrays. `shared` has room for shared * batchcount pointers;
-  // returns the one that it replaces.
-  void** tune(const cache_tunables& wanted, void** shared) QUARRY_EXCLUDES(lock_);
+  // returns what it replaces.
+  pointer_room tune(const cache_tunables& wanted, pointer_room shared) QUARRY_EXCLUDES(lock_);
 
   // An object from this CPU's array of a dedicated cache, in a handful of instructions; nullptr
   // where there is none, and allocate() is to be asked.
@@ -188,8 +188,8 @@ class alignas(cache_line) kmem_cache {
   // Takes a slab of one object, which is in use, out of the cache: its pages are the caller's.
   page* detach(void* object) QUARRY_EXCLUDES(lock_);
 
-  // Empties the shared array, if it is as it was at the last call or at once, and releases empty
-  // slabs as free_to_slabs() does.
+  // Empties the shared array, if it is as it was at the last call or at once, and gives up what
+  // room it has gained; releases empty slabs as free_to_slabs() does.
   void shrink(bool idle_only) QUARRY_EXCLUDES(lock_);
 
   // Releases empty slabs; destructors run.
@@ -232,7 +232,7 @@ class alignas(cache_line) kmem_cache {
     u32 objects;
   };
 
-  void set_sizes(std::size_t object_size);
+  void set_sizes(std::size_t object_size, pointer_room shared) QUARRY_REQUIRES(lock_);
   // What moves at a time, whatever batchcount says.
   unsigned moved() const {
     return std::min<unsigned>(batchcount(), max_batch);
@@ -250,7 +250,6 @@ class alignas(cache_line) kmem_cache {
   void settle(const void* object, const char* call);
   unsigned take_batch(void** objects, unsigned count, gfp_t gfp, bool* clean)
       QUARRY_EXCLUDES(lock_);
-  unsigned take_shared(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   unsigned take_from_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void take_from(page* slab, void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   byte_range claim_untouched() QUARRY_REQUIRES(lock_);
@@ -266,9 +265,14 @@ class alignas(cache_line) kmem_cache {
   void watch_untouched(page* slab) QUARRY_REQUIRES(lock_);
   void construct(page* slab, gfp_t gfp);
   void destruct(page* slab);
-  void make_shared_array() QUARRY_EXCLUDES(lock_);
+  // How much room is worth to be given to the shared array, or 0; may be asked anywhere.
+  unsigned wanted_shared_room() const QUARRY_NO_ANALYSIS {
+    return shared_.wanted_room();
+  }
+  void give_shared_room(unsigned objects) QUARRY_EXCLUDES(lock_);
   void give_batch(void** objects, unsigned count, bool share, bool quietly) QUARRY_EXCLUDES(lock_);
-  void* empty_shared() QUARRY_REQUIRES(lock_);
+  void* return_shared(unsigned count) QUARRY_REQUIRES(lock_);
+  void empty_shared() QUARRY_EXCLUDES(lock_);
   void* take_back(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
   void free_pages_of(page* slab, bool to_zone);
@@ -285,15 +289,13 @@ class alignas(cache_line) kmem_cache {
   slab_shape shape_{};
   u16 number_ = 0;
   u16 kept_empty_ = 0;  // empty slabs that stay
-  // Objects that move between the arrays at a time, and the shared array's limit. Written by
-  // create() and under the lock; read anywhere.
+  // Objects that move between the arrays at a time. Written by create() and under the lock; read
+  // anywhere.
   std::atomic<u16> batchcount_{0};
-  std::atomic<u16> shared_limit_{0};
 
-  // What the shared array has room for: shared_limit_, or 0. Likewise.
-  std::atomic<u16> shared_room_{0};
-
-  bool has_arrays_ = false;  // written by create()
+  // Written by create(); all-zero until then, to take no room in the file.
+  bool has_arrays_ = false;
+  u8 alignment_order_ = 0;  // of slabs
 
   // Written by create(), the first two to 0 by close(), and what the inline paths read.
   // inline_index_ and inline_limit_ are 0 in the fallback mode of the per-CPU layer and without
@@ -309,18 +311,15 @@ class alignas(cache_line) kmem_cache {
   object_fn ctor_ = nullptr;
   object_fn dtor_ = nullptr;
   object_layout layout_{};
-  u32 alignment_pages_ = 0;  // of slabs; all-zero until then, to take no room in the file
 
   os::lock lock_;
-  u16 shared_count_ QUARRY_GUARDED_BY(lock_) = 0;
-  u16 shared_seen_ QUARRY_GUARDED_BY(lock_) = 0;  // at the last shrink
   u32 empty_count_ QUARRY_GUARDED_BY(lock_) = 0;
   u32 slabs_ QUARRY_GUARDED_BY(lock_) = 0;
   // Of the untouched slab, from its begin: pages in which objects were handed out, and pages that
   // are in memory by now or were left to page faults.
   u16 untouched_used_ QUARRY_GUARDED_BY(lock_) = 0;
   u16 untouched_done_ QUARRY_GUARDED_BY(lock_) = 0;
-  void** shared_ QUARRY_GUARDED_BY(lock_) = nullptr;  // made when it is first needed
+  shared_array shared_ QUARRY_GUARDED_BY(lock_);
   std::size_t objects_out_ QUARRY_GUARDED_BY(lock_) = 0;
   list<page> partial_ QUARRY_GUARDED_BY(lock_);  // some objects in use, some free
   list<page> empty_ QUARRY_GUARDED_BY(lock_);    // no object in use; full slabs are on no list
@@ -342,7 +341,7 @@ void start_general_caches();
 // The slab layer's part of reclaim: drains the per-CPU arrays, shared arrays and empty slabs.
 void shrink_all(bool idle_only);
 
-// A block from the general caches, for the library's own use: cache names, shared arrays.
+// A block from the general caches, for the library's own use: descriptors and names of caches.
 void* allocate_general(std::size_t size);
 void free_general(void* block);
 

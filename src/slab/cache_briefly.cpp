@@ -103,7 +103,7 @@ void kmem_cache::free_briefly(void* object) {
 void* kmem_cache::take_and_list() {
   const unsigned count = percpu::use_sequences && has_arrays_ ? std::min(moved(), brief_batch) : 1;
   void* objects[brief_batch];
-  unsigned taken = take_shared(objects, count);
+  unsigned taken = shared_.take(objects, count);
   if (!taken) taken = take_from_slabs(objects, count);
   if (!taken) return nullptr;
   const unsigned others = taken - 1;

@@ -23,8 +23,9 @@ void kmem_cache::create(unsigned number, const cache_spec& spec) {
   number_ = static_cast<u16>(number);
   const bool own_byte = number < percpu::index_count;
   class_byte_ = own_byte ? number : shape_.single ? shared_single_byte : shared_byte + shape_.order;
-  alignment_pages_ = static_cast<u32>(std::max<std::size_t>(spec.alignment >> page_shift, 1));
-  set_sizes(shape_.object_size);
+  alignment_order_ =
+      static_cast<u8>(order_of_pages(std::max<std::size_t>(spec.alignment >> page_shift, 1)));
+  set_sizes(shape_.object_size, {});
   if (layout_.checks) kept_empty_ = kept_for_checks;
   if (has_arrays_ && percpu::use_sequences) {
     inline_index_ = number_;
@@ -37,7 +38,7 @@ bool kmem_cache::close(list<page>* slabs) {
   void* wrong;
   {
     os::lock_guard guard(lock_);
-    wrong = empty_shared();
+    wrong = return_shared(shared_.count());
     if (!wrong && objects_out_ != 0) return false;
     take_empty(slabs, 0);
     inline_index_ = 0;
@@ -49,37 +50,34 @@ bool kmem_cache::close(list<page>* slabs) {
 
 void kmem_cache::finish(list<page>* slabs) {
   release_slabs(slabs, true);
-  void** shared;
+  pointer_room shared;
   const char* name;
   {
     os::lock_guard guard(lock_);
-    shared = std::exchange(shared_, nullptr);
+    shared = shared_.start(0, 0, {});
     name = std::exchange(name_, nullptr);
-    shared_room_.store(0, std::memory_order_relaxed);
   }
-  free_general(shared);
+  free_pointers(shared);
   free_general(const_cast<char*>(name));
 }
 
 cache_tunables kmem_cache::tunables() const {
-  return {percpu::limit_of(number_), batchcount(), shared_limit() / batchcount()};
+  return {percpu::limit_of(number_), batchcount(), shared_.limit() / batchcount()};
 }
 
-void** kmem_cache::tune(const cache_tunables& wanted, void** shared) {
-  const unsigned room = wanted.shared * wanted.batchcount;
+pointer_room kmem_cache::tune(const cache_tunables& wanted, pointer_room shared) {
   void* wrong;
+  pointer_room before;
   {
     os::lock_guard guard(lock_);
-    wrong = empty_shared();
-    std::swap(shared_, shared);
-    shared_room_.store(static_cast<u16>(room), std::memory_order_relaxed);
-    shared_limit_.store(static_cast<u16>(room), std::memory_order_relaxed);
+    wrong = return_shared(shared_.count());
+    before = shared_.start(shared.count, 0, shared);
     batchcount_.store(static_cast<u16>(wanted.batchcount), std::memory_order_relaxed);
   }
   if (wrong) report(wrong, flush_call());
   percpu::declare(number_, shape_.object_size, moved(), wanted.limit);
   percpu::drain_index(number_, release_drained);
-  return shared;
+  return before;
 }
 
 }  // namespace quarry

@@ -254,8 +254,8 @@ namespace {
 struct tuning {
   std::string_view name;
   cache_tunables wanted;
-  void** shared;  // for one cache; taken by the first that comes
-  bool found;     // one that still needs an array
+  pointer_room shared;  // for one cache; taken by the first that comes
+  bool found;           // one that still needs an array
 };
 
 bool has_name(const kmem_cache& cache, std::string_view name) {
@@ -285,19 +285,20 @@ void find_one(kmem_cache* cache, void* data) {
 // Memory is not taken under caches_lock, so each cache of the name is tuned in a round of its own.
 cache_error tune_caches(const char* name, const cache_tunables& wanted) {
   if (!name || wanted.batchcount < 1 || wanted.batchcount > wanted.limit ||
-      wanted.limit > percpu::max_limit || wanted.shared > UINT16_MAX / wanted.batchcount) {
+      wanted.limit > percpu::max_limit ||
+      wanted.shared > shared_array::max_limit / wanted.batchcount) {
     return cache_error::invalid;
   }
-  tuning t = {name, wanted, nullptr, false};
+  tuning t = {name, wanted, {}, false};
   for_each_cache(find_one, &t);
   if (!t.found) return cache_error::invalid;
   while (t.found) {
-    const std::size_t objects = std::size_t{wanted.shared} * wanted.batchcount;
-    t.shared = objects ? static_cast<void**>(allocate_general(objects * sizeof(void*))) : nullptr;
-    if (objects && !t.shared) return cache_error::no_memory;
+    const unsigned objects = wanted.shared * wanted.batchcount;
+    t.shared = allocate_pointers(objects);
+    if (t.shared.count < objects) return cache_error::no_memory;
     t.found = false;
     for_each_cache(tune_one, &t);
-    free_general(t.shared);
+    free_pointers(t.shared);
   }
   return cache_error::none;
 }

@@ -163,6 +163,28 @@ TEST_P(CacheOfSize, AnIdleSharedArrayIsEmptiedAtTheSecondGlance) {
   EXPECT_EQ(general_caches[c].figures().shared_objects, 0u);
 }
 
+// Without that, all but a few would go to their slabs and come from them in every turn.
+TEST_P(CacheOfSize, WhatGoesAndComesInTurnsFindsRoomInTheSharedArray) {
+  if (size > 2 * kib) return;  // slabs of few objects go back to the pages as a whole
+  const std::size_t used = normal_zone.used_pages();
+  std::vector<void*> objects(std::min<std::size_t>(3 * mib / size, 50'000));
+  for (int turn = 0; turn < 4; turn++) {
+    for (void*& object : objects)
+      fill(object = take(c), size);
+    for (void* object : objects) {
+      ASSERT_TRUE(is_filled(object, size));
+      give(c, object);
+    }
+  }
+  EXPECT_GT(general_caches[c].figures().shared_objects, objects.size() / 2);
+  general_caches[c].shrink(false);
+  EXPECT_EQ(general_caches[c].figures().shared_objects, 0u);
+  EXPECT_EQ(general_caches[c].tunables().shared, shared_limit_for(size) / batch_for(size));
+  shrink_all(false);
+  reclaim_everything();
+  EXPECT_LE(normal_zone.used_pages(), used) << "the memory for pointers did not go back";
+}
+
 // Objects travel from the thread that takes them to the one that gives them back.
 TEST_P(CacheOfSize, ThreadsMayGiveBackWhatOthersTook) {
   std::mutex mutex;
