@@ -23,7 +23,7 @@ void add_cache(kmem_cache* c, void* figures) {
   f->small_in_use += (out - cached) * shape.object_size;
   f->small_cached += cached * shape.object_size;
   f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;
-  f->slab_pages += (cache.slabs * shape.pages) << page_shift;
+  f->slab_pages += (cache.slabs * shape.pages + cache.shared_pages) << page_shift;
 }
 
 }  // namespace

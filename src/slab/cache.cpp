@@ -420,7 +420,7 @@ void kmem_cache::free_pages_of(page* slab, bool to_zone) {
 
 cache_figures kmem_cache::figures() {
   os::lock_guard guard(lock_);
-  return {slabs_, objects_out_, shared_.count(), empty_count_};
+  return {slabs_, objects_out_, shared_.count(), shared_.pages(), empty_count_};
 }
 
 }  // namespace quarry

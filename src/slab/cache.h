@@ -27,6 +27,7 @@ struct cache_figures {
   std::size_t slabs;
   std::size_t objects_out;     // of their slabs: in use or in arrays
   std::size_t shared_objects;  // in the shared array
+  std::size_t shared_pages;    // that its pointers take
   std::size_t empty_slabs;
 };
 

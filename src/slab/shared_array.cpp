@@ -19,8 +19,10 @@ constexpr auto first_place = [] {
 }();
 QUARRY_SPARSE constinit void* first_arrays[first_place[class_count]]{};
 
-constexpr std::size_t pages_for(unsigned count) {
-  return bytes_to_pages(count * sizeof(void*));
+// Of such that came from allocate_pointers(), else 0.
+std::size_t pages_of(pointer_room room) {
+  const bool is_first = room.begin >= first_arrays && room.begin < std::end(first_arrays);
+  return room.begin && !is_first ? bytes_to_pages(room.count * sizeof(void*)) : 0;
 }
 
 }  // namespace
@@ -33,16 +35,20 @@ pointer_room first_pointers(unsigned number) {
 
 pointer_room allocate_pointers(unsigned count) {
   bool clean;
-  page* head = count ? alloc_run(pages_for(count), 1, &clean) : nullptr;
+  page* head = count ? alloc_run(bytes_to_pages(count * sizeof(void*)), 1, &clean) : nullptr;
   if (!head) return {};
   return {reinterpret_cast<void**>(region.frames.address_of(head)), count};
 }
 
 void free_pointers(pointer_room room) {
-  const bool is_first = room.begin >= first_arrays && room.begin < std::end(first_arrays);
-  if (!room.begin || is_first) return;
+  const std::size_t pages = pages_of(room);
+  if (!pages) return;
   page* head = region.frames.page_of(room.begin);
-  zone_of(head)->free(head, pages_for(room.count), false);
+  zone_of(head)->free(head, pages, false);
+}
+
+std::size_t shared_array::pages() const {
+  return pages_of({objects_, room()});
 }
 
 void shared_array::set_limit(unsigned limit) {

@@ -57,6 +57,8 @@ class shared_array {
   void stay();
 
   unsigned count() const { return count_; }
+  // Pages that its room takes of the heap.
+  std::size_t pages() const;
 
   // The last `count` of them; drop() when they are gone.
   void** last(unsigned count) { return objects_ + count_ - count; }
