@@ -33,7 +33,7 @@ void quarry_zoneinfo(int fd);
 /* Sets a cache's tunables as writing to /proc/slabinfo does: a per-CPU array holds at most `limit`
    objects (up to 1023; it grows to that with use), `batchcount` of them, 128 at most, move at a
    time (1 to `limit`), and the shared array holds `shared` batches: untuned it holds more where
-   what found no room in it is soon asked for again. All caches of that name, the program's or
+   what found no room in it is asked for again. All caches of that name, the program's or
    general ones ("size-64"). 0, or -1 with EINVAL (no such cache, one whose flags rule
    out arrays, as QUARRY_CONF=checks:on does for all, or no such limits) or ENOMEM. May wait. */
 int quarry_slab_tune(const char* name, unsigned limit, unsigned batchcount, unsigned shared);

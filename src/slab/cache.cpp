@@ -90,8 +90,8 @@ void kmem_cache::free(void* object, bool quietly) {
   give_batch(objects, taken + 1, share, quietly);
 }
 
-// Dedicated caches have theirs made when the first CPU's array has grown: there may be thousands of
-// them, and few are that busy.
+// Dedicated caches have none until the first CPU's array has grown: there may be thousands of them,
+// and few are that busy.
 void kmem_cache::give_shared_room(unsigned objects) {
   const pointer_room made = allocate_pointers(objects);
   pointer_room unused;
@@ -350,7 +350,7 @@ void kmem_cache::shrink(bool idle_only) {
     is_idle = shared_.look();
   }
   if (is_idle || !idle_only) empty_shared();
-  if (!dtor_) release_empty();
+  free_to_slabs(nullptr, 0);
 }
 
 // Returns an object that cannot have been one of the cache's, if there is any.
@@ -359,6 +359,13 @@ void* kmem_cache::return_shared(unsigned count) {
   const unsigned done = return_to_slabs(objects, count);
   shared_.drop(count);
   return done < count ? objects[done] : nullptr;
+}
+
+// After it was emptied. Without arrays it may be a descriptor that is not made yet.
+pointer_room kmem_cache::start_shared_again() {
+  shared_.look();
+  if (!has_arrays_ || shared_.count()) return {};
+  return shared_.start_again(shared_limit_for(shape_.object_size), first_pointers(number_));
 }
 
 // In steps, since others may be waiting for objects; what they give meanwhile may stay.
@@ -372,8 +379,7 @@ void kmem_cache::empty_shared() {
       const unsigned count = std::min({left, most, shared_.count()});
       wrong = return_shared(count);
       left = shared_.count() ? left - count : 0;
-      if (!left && !shared_.count())
-        unused = shared_.start_again(shared_limit_for(shape_.object_size), first_pointers(number_));
+      if (!left) unused = start_shared_again();
     }
     if (wrong) report(wrong, flush_call());
     free_pointers(unused);

@@ -109,7 +109,9 @@ class alignas(cache_line) kmem_cache {
   bool is_dedicated() const { return number_ >= first_own_byte; }
   bool has_constructor() const { return ctor_ != nullptr; }
   unsigned batchcount() const { return batchcount_.load(std::memory_order_relaxed); }
-  cache_tunables tunables() const QUARRY_NO_ANALYSIS;  // what it reads may be read anywhere
+  // May be read anywhere; once tuned they stay.
+  cache_tunables tunables() const QUARRY_NO_ANALYSIS;
+  bool is_tuned() const QUARRY_NO_ANALYSIS { return shared_.is_fixed(); }
   // Sets the limits and empties the arrays. `shared` has room for shared * batchcount pointers;
   // returns what it replaces.
   pointer_room tune(const cache_tunables& wanted, pointer_room shared) QUARRY_EXCLUDES(lock_);
@@ -273,6 +275,7 @@ class alignas(cache_line) kmem_cache {
   void give_shared_room(unsigned objects) QUARRY_EXCLUDES(lock_);
   void give_batch(void** objects, unsigned count, bool share, bool quietly) QUARRY_EXCLUDES(lock_);
   void* return_shared(unsigned count) QUARRY_REQUIRES(lock_);
+  pointer_room start_shared_again() QUARRY_REQUIRES(lock_);
   void empty_shared() QUARRY_EXCLUDES(lock_);
   void* take_back(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);

@@ -68,6 +68,7 @@ cache_tunables kmem_cache::tunables() const {
 pointer_room kmem_cache::tune(const cache_tunables& wanted, pointer_room shared) {
   void* wrong;
   pointer_room before;
+  empty_shared();
   {
     os::lock_guard guard(lock_);
     wrong = return_shared(shared_.count());

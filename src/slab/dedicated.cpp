@@ -268,8 +268,8 @@ void tune_one(kmem_cache* cache, void* data) {
   auto* t = static_cast<tuning*>(data);
   const cache_tunables now = cache->tunables();
   if (!cache->has_arrays() || !has_name(*cache, t->name)) return;
-  const bool done = now.limit == t->wanted.limit && now.batchcount == t->wanted.batchcount &&
-                    now.shared == t->wanted.shared;
+  const bool done = cache->is_tuned() && now.limit == t->wanted.limit &&
+                    now.batchcount == t->wanted.batchcount && now.shared == t->wanted.shared;
   if (done || t->found) return;
   t->found = true;
   t->shared = cache->tune(t->wanted, t->shared);
@@ -295,7 +295,7 @@ cache_error tune_caches(const char* name, const cache_tunables& wanted) {
   while (t.found) {
     const unsigned objects = wanted.shared * wanted.batchcount;
     t.shared = allocate_pointers(objects);
-    if (t.shared.count < objects) return cache_error::no_memory;
+    if (t.shared.count != objects) return cache_error::no_memory;
     t.found = false;
     for_each_cache(tune_one, &t);
     free_pointers(t.shared);

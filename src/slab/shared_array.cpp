@@ -2,8 +2,7 @@
 
 #include <array>
 
-#include "page/page_alloc.h"
-#include "page/zones.h"
+#include "page/zone.h"
 #include "slab/cache.h"
 
 namespace quarry {
@@ -35,7 +34,8 @@ pointer_room first_pointers(unsigned number) {
 
 pointer_room allocate_pointers(unsigned count) {
   bool clean;
-  page* head = count ? alloc_run(bytes_to_pages(count * sizeof(void*)), 1, &clean) : nullptr;
+  const std::size_t pages = bytes_to_pages(count * sizeof(void*));
+  page* head = count ? normal_zone.allocate(pages, 1, &clean, reserve::keep) : nullptr;
   if (!head) return {};
   return {reinterpret_cast<void**>(region.frames.address_of(head)), count};
 }
@@ -43,8 +43,7 @@ pointer_room allocate_pointers(unsigned count) {
 void free_pointers(pointer_room room) {
   const std::size_t pages = pages_of(room);
   if (!pages) return;
-  page* head = region.frames.page_of(room.begin);
-  zone_of(head)->free(head, pages, false);
+  normal_zone.free(region.frames.page_of(room.begin), pages, false);
 }
 
 std::size_t shared_array::pages() const {
@@ -65,6 +64,8 @@ pointer_room shared_array::exchange(pointer_room room) {
 pointer_room shared_array::start(unsigned limit, unsigned most, pointer_room room) {
   set_limit(limit);
   most_.store(static_cast<u16>(most), std::memory_order_relaxed);
+  overflow_ = 0;
+  seen_ = 0;
   return exchange(room);
 }
 

@@ -2,9 +2,10 @@
 // pointers (Linux 2.6, mm/slab.c: the `shared` array_cache). Everything under the cache's lock, but
 // for what may be read anywhere and memory for the pointers.
 //
-// What goes on to the slabs for lack of room, and is soon asked for again, had better stayed here:
-// the limit rises by one for each such object, as far as the cache allows. A program that frees a
-// hundred thousand objects and takes as many finds most of them here the next time.
+// What goes on to the slabs for lack of room, and is asked for again before reclaim next looks at
+// the cache, had better stayed here: the limit rises by one for each such object, as far as the
+// cache allows. A program that frees a hundred thousand objects and takes as many finds most of
+// them here the next time.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +21,8 @@ struct pointer_room {
   unsigned count = 0;
 };
 
-// In whole pages; nothing where memory has ended. Not under a cache's lock.
+// In whole pages; nothing where there are none, since nothing is reclaimed for it. Not under a
+// cache's lock.
 pointer_room allocate_pointers(unsigned count);
 // Likewise; first_pointers() stay. By any thread, the reclaim thread included.
 void free_pointers(pointer_room room);
@@ -43,8 +45,8 @@ class shared_array {
     return has < may && much ? may : 0;
   }
 
-  // With that limit, which rises to `most`, or stays where that is less. Empty before and after;
-  // returns the room that it had.
+  // With that limit, which may rise to `most`; at 0 it is fixed. Empty before and after; returns
+  // the room that it had.
   pointer_room start(unsigned limit, unsigned most, pointer_room room);
 
   // As started, if its limit has risen since. Empty.
@@ -55,6 +57,9 @@ class shared_array {
 
   // Where there is no memory for more: what room it has, if any, is its limit.
   void stay();
+
+  // Anywhere: whether its limit stays.
+  bool is_fixed() const { return most_.load(std::memory_order_relaxed) == 0; }
 
   unsigned count() const { return count_; }
   // Pages that its room takes of the heap.

@@ -70,7 +70,7 @@ TEST_F(Figures, InUseInArraysAndFreeAreTogetherTheObjectsOfAllSlabs) {
     const cache_figures cache = general_caches[c].figures();
     const slab_shape& shape = general_caches[c].shape();
     objects += cache.slabs * shape.objects * shape.object_size;
-    pages += cache.slabs * shape.pages;
+    pages += cache.slabs * shape.pages + cache.shared_pages;
   }
   EXPECT_EQ(f.small_in_use + f.small_cached + f.small_free, objects);
   EXPECT_EQ(f.slab_pages, pages << page_shift);

@@ -161,6 +161,22 @@ TEST_P(CacheOfSize, AnIdleSharedArrayIsEmptiedAtTheSecondGlance) {
   EXPECT_GT(general_caches[c].figures().shared_objects, 0u);
   general_caches[c].shrink(true);
   EXPECT_EQ(general_caches[c].figures().shared_objects, 0u);
+  // What is in use again, if only to hold as many as then, is not idle.
+  for (void*& object : objects)
+    object = take(c);
+  for (void* object : objects)
+    give(c, object);
+  general_caches[c].shrink(true);
+  EXPECT_GT(general_caches[c].figures().shared_objects, 0u);
+}
+
+// A descriptor can be seen by whoever shrinks all caches before its cache is made.
+TEST(Cache, ThatIsNotMadeYetCanBeShrunk) {
+  start_heap();
+  quarry::kmem_cache cache;
+  cache.shrink(true);
+  cache.shrink(false);
+  EXPECT_EQ(cache.figures().slabs, 0u);
 }
 
 // Without that, all but a few would go to their slabs and come from them in every turn.

@@ -97,8 +97,10 @@ TEST_F(SharedArray, ItsLimitRisesToTheMost) {
   EXPECT_EQ(array.limit(), most);
 }
 
-TEST_F(SharedArray, WithItsMostBelowItsLimitItStays) {
+TEST_F(SharedArray, ItsLimitIsFixedWithAMostOfZero) {
+  EXPECT_FALSE(array.is_fixed());
   array.start(first_limit, 0, {first.data(), first_limit});
+  EXPECT_TRUE(array.is_fixed());
   give(first_limit + 500);
   take_all();
   miss(500);
@@ -179,6 +181,17 @@ TEST_F(SharedArray, StartsAgainWithWhatItBeganWithOnlyIfItHasRisen) {
   EXPECT_EQ(before.count, 300u);
   EXPECT_EQ(array.limit(), first_limit);
   EXPECT_EQ(array.room(), first_limit);
+}
+
+TEST_F(SharedArray, StartsWithoutWhatItRemembered) {
+  give(first_limit + 50);
+  array.look();
+  give(50);
+  take_all();
+  array.start(first_limit, most, {first.data(), first_limit});
+  miss(50);
+  EXPECT_EQ(array.limit(), first_limit);
+  EXPECT_TRUE(array.look()) << "it is empty, as at the start";
 }
 
 TEST_F(SharedArray, LooksLeftAloneWhileItHoldsAsMany) {

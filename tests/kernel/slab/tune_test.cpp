@@ -43,6 +43,29 @@ TEST(Tune, SetsWhatSlabinfoShows) {
   EXPECT_EQ(kmem_cache_destroy(cache), 0);
 }
 
+TEST(Tune, FixesTheSharedArrayThatElseGrowsWithUse) {
+  kmem_cache_t* cache = kmem_cache_create("grows", 64, 0, 0, nullptr, nullptr);
+  const auto tune_to_what_it_shows = [] {
+    const slab_line line = read_slabinfo()["grows"];
+    EXPECT_EQ(quarry_slab_tune("grows", line.limit, line.batchcount, line.shared), 0);
+    return line.shared;
+  };
+  const unsigned first = tune_to_what_it_shows();
+  use(cache);
+  EXPECT_EQ(read_slabinfo()["grows"].shared, first);
+  ASSERT_EQ(kmem_cache_destroy(cache), 0);
+
+  cache = kmem_cache_create("grows", 64, 0, 0, nullptr, nullptr);
+  use(cache);
+  EXPECT_GT(read_slabinfo()["grows"].shared, first);
+  const unsigned grown = tune_to_what_it_shows();
+  use(cache);
+  const slab_line line = read_slabinfo()["grows"];
+  EXPECT_EQ(line.shared, grown);
+  EXPECT_LE(line.shared_available, grown * line.batchcount);
+  EXPECT_EQ(kmem_cache_destroy(cache), 0);
+}
+
 TEST(Tune, WorksForGeneralCachesToo) {
   void* block = kmalloc(704, GFP_KERNEL);
   ASSERT_EQ(quarry_slab_tune("size-704", 50, 25, 2), 0);
