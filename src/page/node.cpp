@@ -40,7 +40,9 @@ QUARRY_SPARSE constinit room<zone> others[max_nodes - 1]{};
 
 void start_nodes(unsigned count) {
   const std::size_t total = region.frames.total;
-  const std::size_t each = align_down(total / count, region.alignment >> page_shift);
+  // What is mapped of a node's frames, which is in steps, are its own.
+  const std::size_t step = std::max(region.alignment >> page_shift, map_step);
+  const std::size_t each = align_down(total / count, step);
   if (count == 1 || each == 0) return;
   // Pages of all nodes are looked up in the one map, so all of it can be read from now on.
   if (!os::make_readable(region.frames.map, align_up(total * sizeof(page), page_size))) return;

@@ -13,9 +13,6 @@ QUARRY_HOT constinit u8* class_map = nullptr;
 
 namespace {
 
-// Maps are committed for this many units at a time: 64 MiB of frames, 1 MiB of mem_map.
-constexpr std::size_t map_step = 16 * 1024;
-
 constexpr std::size_t smallest_region = 8 * mib;
 
 struct sizes {

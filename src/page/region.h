@@ -86,6 +86,9 @@ bool reserve_region(unsigned cpus, std::size_t cpu_areas_size);
 // Commits a part of the region.
 bool commit_part(void* address, std::size_t size);
 
+// Maps are committed for so many units at a time: 64 MiB of frames, 1 MiB of mem_map.
+inline constexpr std::size_t map_step = 16 * 1024;
+
 // Commits the map entries of units [0, units). Under the lock of the space's allocator.
 bool commit_map(frame_space* space, std::size_t units);
 

@@ -178,8 +178,11 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, rese
 page* zone::allocate_last(std::size_t pages, bool* clean) {
   os::lock_guard guard(lock_);
   take_deferred();
-  const std::size_t place = buddy_.last_place(committed_pages());
+  const std::size_t end = committed_pages();
+  const std::size_t place = buddy_.last_place(end);
   if (place == buddy::none) return nullptr;
+  const std::size_t gaps = buddy_.free_units() - (end - place);
+  if (place + pages > end && gaps > used_pages()) return nullptr;
   page* head = take({pages, order_of_pages(pages), place}, clean, 0);
   publish_figures();
   return head;
@@ -287,7 +290,7 @@ bool zone::extend(page* head, std::size_t pages, std::size_t wanted, bool may_gr
   take_deferred();
   const std::size_t begin = committed_pages();
   if (may_grow && first + missing > begin && buddy_.last_place(begin) == first)
-    grow_to(first + missing);
+    grow_to(first + missing + marks().low);
   if (buddy_.free_units() < missing + marks().low) return false;
   if (!buddy_.extend(first, missing)) return false;
   publish_figures();

@@ -82,11 +82,14 @@ class zone {
                  reserve depth = reserve::use, std::size_t protect = 0) QUARRY_EXCLUDES(lock_);
 
   // A run behind all that is in use, for a block that goes on growing: extend() has the zone grow
-  // with it. nullptr as well where the space has no free map.
+  // with it. nullptr as well where the space has no free map, and where the zone would have to grow
+  // though more lies free before its end than is in use: who takes such blocks and frees the older
+  // ones would go on and on.
   page* allocate_last(std::size_t pages, bool* clean) QUARRY_EXCLUDES(lock_);
 
-  // A run at the begin of a free block of `room` pages, for a block that is likely to grow to so
-  // many. nullptr where no such block has been in memory, or too little is free for the reserve.
+  // A run at the begin of a free block of `room` pages (or the next power of two), for a block that
+  // is likely to grow to so many. nullptr where no such block has been in memory, at least in part,
+  // or too little is free for the reserve.
   page* allocate_with_room(std::size_t pages, std::size_t room) QUARRY_EXCLUDES(lock_);
 
   // Up to `count` blocks of 2^order pages under one locking. Returns how many. A head's count is 0

@@ -65,7 +65,8 @@ struct control {
   std::atomic<bool> is_open;                 // see is_open()
   u32 next_slot QUARRY_GUARDED_BY(lock);     // the first that was never handed out, 0 for none yet
   u64 cached_limit QUARRY_GUARDED_BY(lock);  // bytes that the arrays hold when all are full
-  u32 refusals QUARRY_GUARDED_BY(lock);      // for want of budget, since the last drain for it
+  u32 refusals QUARRY_GUARDED_BY(lock);      // for want of budget, since they were last enough
+  u32 drains QUARRY_GUARDED_BY(lock);        // for it, since an array last grew by much
   // Chained through their first slots.
   u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(lock);
   history histories[index_count] QUARRY_GUARDED_BY(lock);

@@ -89,15 +89,28 @@ bool is_eager(const description& d, header h) {
   return d.bytes <= large_object && capacity_of(h) < 2u * d.batch;
 }
 
-// So many times the budget stands in the way before arrays that look idle have to make room.
+// So many times the budget stands in the way before arrays that look idle have to make room. It
+// takes two looks to tell which do; what goes on being refused after that has no help from them,
+// and waits twice as long each time.
 constexpr unsigned most_refusals = 1000;
+constexpr unsigned helpful_drains = 2;
+constexpr unsigned most_doublings = 10;
+
+// An array that grows by so many bytes has found room.
+constexpr u64 much_growth = byte_budget / 64;
+
+unsigned refusals_to_drain(const control& c) QUARRY_REQUIRES(c.lock) {
+  const unsigned vain = c.drains - std::min(c.drains, helpful_drains);
+  return most_refusals << std::min(vain, most_doublings);
+}
 
 // Whether that is enough. An array that wants room is not idle, even if it is as empty or full at
 // the next look: no array's top is 0.
 bool note_refusal(area* a, unsigned index) QUARRY_REQUIRES(a->control.lock) {
   history_of(a, index).seen_top = 0;
-  if (++a->control.refusals < most_refusals) return false;
+  if (++a->control.refusals < refusals_to_drain(a->control)) return false;
   a->control.refusals = 0;
+  a->control.drains++;
   return true;
 }
 
@@ -118,9 +131,10 @@ unsigned misses_to_grow(const description& d, header h) {
 // So many that note_miss() counted, and nobody else made the array grow.
 constexpr unsigned misses_to_insist = 64;
 
-void count_miss(area* a, unsigned index, header h, miss side) QUARRY_REQUIRES(a->control.lock) {
+void count_miss(area* a, unsigned index, const description& d, header h, miss side)
+    QUARRY_REQUIRES(a->control.lock) {
   history& before = history_of(a, index);
-  const bool counts = is_eager(describe(index), h) || before.last != static_cast<u8>(side);
+  const bool counts = is_eager(d, h) || before.last != static_cast<u8>(side);
   if (counts && before.misses < UINT8_MAX) before.misses++;
   before.last = static_cast<u8>(side);
 }
@@ -216,25 +230,27 @@ void publish_header(area* a, unsigned cpu, unsigned index, header h) {
   std::atomic_ref(fields_of(a, index)->end).store(end, std::memory_order_release);
 }
 
-bool wants_room(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
-  const description d = describe(index);
+bool wants_room(area* a, unsigned index, const description& d, header h)
+    QUARRY_REQUIRES(a->control.lock) {
   if (history_of(a, index).misses < misses_to_grow(d, h)) return false;
   if (h.end == 0) return h.top == 0;  // else its end could not be published
   return larger_capacity(d, h) > capacity_of(h);
 }
 
-bool is_within_budget(area* a, unsigned index, header h) QUARRY_REQUIRES(a->control.lock) {
-  const description d = describe(index);
+// By how much the bytes grow that the array may hold.
+u64 growth_of(const description& d, header h) {
+  return u64{d.bytes} * (larger_capacity(d, h) - capacity_of(h));
+}
+
+bool is_within_budget(area* a, const description& d, header h) QUARRY_REQUIRES(a->control.lock) {
   if (h.end == 0 && d.bytes <= large_object) return true;
-  if (h.end == 0) return a->control.cached_limit + d.bytes <= byte_budget / 2;
-  const u64 growth = u64{d.bytes} * (larger_capacity(d, h) - capacity_of(h));
-  return a->control.cached_limit + growth <= byte_budget;
+  return a->control.cached_limit + growth_of(d, h) <= (h.end ? byte_budget : byte_budget / 2);
 }
 
 // Moves the array, whose header `old` the caller has taken, to a range of the next order. Returns
 // the new header, or the old one where the area has no more room.
-header move_array(area* a, unsigned index, header old) QUARRY_REQUIRES(a->control.lock) {
-  const description d = describe(index);
+header move_array(area* a, unsigned index, const description& d, header old)
+    QUARRY_REQUIRES(a->control.lock) {
   const unsigned order = old.end ? order_of(old) + 1 : first_range_order(d);
   history_of(a, index).misses = 0;
   const unsigned slot = take_range(a, order);
@@ -380,15 +396,17 @@ unsigned grow(unsigned index, miss side, release_fn release) {
   if (capacity_of(seen) >= describe(index).limit) return capacity_of(seen);
   if (!is_open(cpu) && !open_area(cpu)) return 0;
   if (!a->control.lock.try_acquire()) return 1;
+  const description d = describe(index);
   const u64 word = header_of(a, index)->load(std::memory_order_relaxed);
   header h = unpack(word);
-  count_miss(a, index, h, side);
+  count_miss(a, index, d, h, side);
   bool is_crowded = false;
-  if (wants_room(a, index, h)) {
-    if (!is_within_budget(a, index, h)) {
+  if (wants_room(a, index, d, h)) {
+    if (!is_within_budget(a, d, h)) {
       is_crowded = release && note_refusal(a, index);
     } else if (replace_header(a, cpu, index, word, 0)) {
-      h = move_array(a, index, h);
+      if (growth_of(d, h) >= much_growth) a->control.drains = 0;
+      h = move_array(a, index, d, h);
       publish_header(a, cpu, index, h);
     }
   }
@@ -409,7 +427,8 @@ bool note_miss(unsigned index, miss side) {
   const header seen = unpack(header_of(a, index)->load(std::memory_order_relaxed));
   if (capacity_of(seen) >= describe(index).limit) return false;
   if (!a->control.lock.acquire_briefly()) return false;
-  count_miss(a, index, unpack(header_of(a, index)->load(std::memory_order_relaxed)), side);
+  const header h = unpack(header_of(a, index)->load(std::memory_order_relaxed));
+  count_miss(a, index, describe(index), h, side);
   const bool often = history_of(a, index).misses >= misses_to_insist;
   a->control.lock.release_briefly();
   return often;

@@ -34,7 +34,8 @@ inline constexpr unsigned max_limit = (1u << max_range_order) - 1;
 void declare(unsigned index, std::size_t bytes, unsigned batch, unsigned limit);
 
 // The following may be called by any thread at any time, but not by one without libc's thread
-// pointer and rseq area (the reclaim thread), and not under an area's lock.
+// pointer and rseq area (the reclaim thread), and not under an area's lock; grow() with `release`
+// under none that this takes either.
 //
 // A sequence that the kernel interrupts has done nothing: a pop finds the array empty then, a push
 // full, and it does not grow.
@@ -114,9 +115,9 @@ bool has_arrays();
 unsigned limit_of(unsigned index);
 
 // Empties the arrays of all CPUs into `release` and takes their slots back; with `idle_only` just
-// those that look untouched since the last such call. Does nothing where the system has come to
-// refuse to restart running sequences; an array whose end could not be published (it only pops)
-// stays then. Any thread, the reclaim thread included.
+// those that look untouched since the last such call, or since grow() last looked for idle ones.
+// Does nothing where the system has come to refuse to restart running sequences; an array whose end
+// could not be published (it only pops) stays then. Any thread, the reclaim thread included.
 void drain(bool idle_only, release_fn release);
 
 // Likewise the arrays of one index.

@@ -397,6 +397,22 @@ TEST_F(Zone, TheLastRunGrowsToTheEndOfTheSpaceAndNoFurther) {
   EXPECT_EQ(z.free.allocate_last(1, &clean), nullptr);
 }
 
+// A buffer that is built anew while the old one is in use, over and over.
+TEST_F(Zone, LastRunsDoNotGoOnAndOnWhileTheyLeaveGaps) {
+  constexpr std::size_t pages = 1000;
+  bare_zone z(1 << 16);
+  bool clean;
+  page* held = z.free.allocate_last(pages, &clean);
+  for (int turn = 0; turn < 50; turn++) {
+    page* next = z.free.allocate_last(pages, &clean);
+    if (!next) next = z.free.allocate(pages, 1, &clean);
+    ASSERT_NE(next, nullptr);
+    z.free.free(held, pages, false);
+    held = next;
+  }
+  EXPECT_LE(z.free.committed_pages(), 5 * pages);
+}
+
 TEST_F(Zone, GrowsNoFurtherThanItsFreeMapCan) {
   bare_zone z(1 << 16);
   auto runs = z.runs_of(100, 10);

@@ -287,6 +287,27 @@ TEST_F(Array, WhereTheBudgetStandsInTheWayIdleOnesMakeRoom) {
   EXPECT_GT(drained[idle].size(), 0u);
 }
 
+TEST_F(Array, WhereThatIsOfNoHelpIdleOnesAreDrainedEverMoreSeldom) {
+  const unsigned some = new_index(16 * kib, 255), others = new_index(16 * kib, 255);
+  const unsigned idle = new_index(8, 15);
+  const unsigned drains = undisturbed([&] {
+    drained[idle].clear();
+    unsigned count = 0;
+    for (unsigned i = 0; i < 40'000; i++) {
+      if (percpu::figures_of(idle).objects == 0) {
+        count++;
+        push_all(idle, objects(grow_fully(idle), object(1)));
+      }
+      const auto side = i % 2 ? percpu::miss::full : percpu::miss::empty;
+      percpu::grow(some, side, collect);
+      percpu::grow(others, side, collect);
+    }
+    return count;
+  });
+  EXPECT_GT(drains, 2u) << "they were never drained";
+  EXPECT_LT(drains, 12u) << "80000 refusals";
+}
+
 TEST_F(Array, WhereRestartsAreRefusedIdleOnesKeepTheirRoom) {
   const unsigned idle = new_index(16 * kib, 255), busy = new_index(8, 1023);
   const unsigned wanting = new_index(32 * kib, 63);
