@@ -75,6 +75,8 @@ void release_all_in_child() QUARRY_NO_ANALYSIS {
 void prepare_fork() {
   if (is_in_fork()) {
     nested_forks++;
+    // In a signal handler that came while the outer fork waited for it.
+    if (is_forking_alone.load(std::memory_order_relaxed)) stop_helper();
     return;
   }
   start();
@@ -91,7 +93,7 @@ void after_fork_in_parent() {
 }
 
 void after_fork_in_child() {
-  if (leave_nested_fork()) return;
+  if (leave_nested_fork()) return forget_helper_in_nested_child();
   if (is_forking_alone.load(std::memory_order_relaxed)) {
     forget_helper_in_child();
     is_forking_alone.store(false, std::memory_order_relaxed);

@@ -22,10 +22,13 @@ namespace {
 
 constexpr std::size_t max_run_size = page_size << max_order;
 
-// Below that, copying a block that grows is cheaper than moving its pages, which are new to the
-// process at the other end and fault one by one. A block that is copied to more than that goes
-// behind all others, and where it is the last one the zone grows with it.
-constexpr std::size_t least_move_size = 1 * mib;
+// Below that, copying a block that grows is cheaper than moving its pages: those that it leaves
+// have to come into memory again, one by one.
+constexpr std::size_t least_move_size = 4 * mib;
+
+// A block that is copied from less than that to more goes behind all others, and where it is the
+// last one the zone grows with it.
+constexpr std::size_t least_last_size = 1 * mib;
 
 // From that on, a block that grows becomes a run, which can take the pages behind it the next time:
 // a block that grew once will grow again.
@@ -118,26 +121,26 @@ page* find_vm(const void* block, const char* call) {
   return vm;
 }
 
-page* alloc_growing_run(std::size_t pages) {
+page* alloc_growing_run(std::size_t old_size, std::size_t size) {
   bool clean;
+  const std::size_t pages = bytes_to_pages(size);
   const std::size_t usual = usual_growth.load(std::memory_order_relaxed);
   page* head = nullptr;
-  if (pages > least_move_size >> page_shift) {
+  if (old_size < least_last_size && size > least_last_size) {
     head = alloc_last_run(pages, &clean);
-  } else if (pages < usual) {
+  } else if (size <= least_last_size && pages < usual) {
     head = alloc_run_with_room(pages, usual);
   }
   return head ? head : alloc_run(pages, 1, &clean);
 }
 
-void* allocate_growing(std::size_t size) {
+void* allocate_growing(std::size_t old_size, std::size_t size) {
   if (size < least_growing_run || size > max_run_size) return allocate(size);
-  const std::size_t pages = bytes_to_pages(size);
-  return block_of(alloc_growing_run(pages), pages, true);
+  return block_of(alloc_growing_run(old_size, size), bytes_to_pages(size), true);
 }
 
 void* move_block(void* block, std::size_t old_size, std::size_t size) {
-  void* moved = size > old_size ? allocate_growing(size) : allocate(size);
+  void* moved = size > old_size ? allocate_growing(old_size, size) : allocate(size);
   // Where memory has ended a block that shrinks stays, since it fits.
   if (!moved) return size <= old_size ? block : nullptr;
   std::memcpy(moved, block, std::min(old_size, size));
@@ -151,7 +154,7 @@ bool resize_run_in_place(page* run, std::size_t size) {
   const std::size_t old_pages = run->count;
   const std::size_t pages = bytes_to_pages(size);
   if (size > max_run_size) return false;
-  const bool may_grow = size > least_move_size;
+  const bool may_grow = size > least_last_size;
   if (pages > old_pages && !extend_run(run, old_pages, pages, may_grow)) return false;
   if (pages < old_pages) free_run(run + pages, old_pages - pages, false);
   run->count = static_cast<u32>(pages);

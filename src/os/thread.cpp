@@ -20,6 +20,9 @@ alignas(64) QUARRY_SPARSE constinit char stack[stack_size]{};
 constexpr std::size_t control_block_words = 128;
 alignas(64) QUARRY_SPARSE constinit uptr control_block[control_block_words]{};
 
+// Where there may be no more threads (RLIMIT_NPROC, a cgroup, a seccomp filter).
+constexpr unsigned calls_between_attempts = 1000;
+
 constexpr unsigned long clone_flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
                                       CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
                                       CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
@@ -58,6 +61,11 @@ long clone_thread(void* stack_top, std::atomic<int>* id, void* tls, void (*run)(
 bool bare_thread::start(void (*run)()) {
   int none = 0;
   if (!alive_.compare_exchange_strong(none, -1, std::memory_order_acq_rel)) return false;
+  if (patience_ > 0) {
+    patience_--;
+    alive_.store(0, std::memory_order_release);
+    return false;
+  }
   control_block[control_block_words / 2] =
       reinterpret_cast<uptr>(&control_block[control_block_words / 2]);
   u64 all = ~u64{0}, before = 0;
@@ -65,8 +73,10 @@ bool bare_thread::start(void (*run)()) {
   const long id =
       clone_thread(stack + stack_size, &alive_, &control_block[control_block_words / 2], run);
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof(before));
-  if (id < 0) alive_.store(0, std::memory_order_release);
-  return id >= 0;
+  if (id >= 0) return true;
+  patience_ = calls_between_attempts;
+  alive_.store(0, std::memory_order_release);
+  return false;
 }
 
 bool is_single_threaded() {

@@ -12,7 +12,8 @@ namespace quarry::os {
 class bare_thread {
  public:
   // Starts `run` unless the last thread started here still lives. False where there is no new
-  // thread. Any thread may call it.
+  // thread. Any thread may call it. Where the system refused one it is not asked in the next
+  // thousand calls.
   bool start(void (*run)());
 
   // In a fork child: the thread is gone.
@@ -22,6 +23,7 @@ class bare_thread {
   // 0, or the thread's id (-1 while it is being made). Set by whoever starts it, cleared by the
   // kernel when the thread has left its stack (CLONE_CHILD_CLEARTID).
   std::atomic<int> alive_{0};
+  unsigned patience_ = 0;  // calls until the system is asked again; whoever sets alive_ to -1
 };
 
 // Whether the process has no other thread, but for bare ones; false where libc does not say

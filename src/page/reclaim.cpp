@@ -197,9 +197,12 @@ void let_helper_go_on() QUARRY_NO_ANALYSIS {
   if (is_helper_stopped) helper_lock.release();
   is_helper_stopped = false;
 }
+void forget_helper_in_nested_child() {
+  helper.forget();
+}
 void forget_helper_in_child() {
   helper_lock.reset();
-  helper.forget();
+  forget_helper_in_nested_child();
   is_helper_stopped = false;
 }
 

@@ -49,5 +49,7 @@ void release_reclaim_in_child();
 void stop_helper();
 void let_helper_go_on();
 void forget_helper_in_child();
+// The locks are the outer fork's, which goes on.
+void forget_helper_in_nested_child();
 
 }  // namespace quarry

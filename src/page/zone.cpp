@@ -32,6 +32,10 @@ std::size_t huge_from() {
   return os::is_default(os::option::huge) ? SIZE_MAX : least_grown_huge;
 }
 
+// So many blocks that cannot be purged end a purge: where the system refuses all, it is not asked
+// for each.
+constexpr unsigned most_refusals = 64;
+
 // From so many pages on a run lies where it fits, on no power of two; below, a block that grows
 // would find the next pages taken more often than a few pages are worth.
 constexpr std::size_t least_as_it_fits = 32 * kib >> page_shift;
@@ -306,39 +310,56 @@ void zone::keep_hole_open(std::size_t first, std::size_t pages) {
   os::keep_pages_small(space_->base, small_ << page_shift);
 }
 
+// A dirty block that is on no list while the lock is open, and no buddy to merge with; nullptr
+// where no more than `keep` pages would be left to give back.
+page* zone::isolate(std::size_t keep, bool all, unsigned least) {
+  os::lock_guard guard(lock_);
+  take_deferred();
+  if ((all ? buddy_.dirty_units() : unneeded_pages()) <= keep) return nullptr;
+  page* head = buddy_.take_dirty(all, least);
+  if (!head) return nullptr;
+  head->kind = page_kind::cached;
+  const std::size_t unneeded = unneeded_pages();
+  unneeded_.store(unneeded - std::min<std::size_t>(unneeded, head->count),
+                  std::memory_order_relaxed);
+  isolated_ += std::size_t{1} << head->order;
+  publish_figures();
+  return head;
+}
+
+void zone::put_back(page* head, bool clean) {
+  const std::size_t pages = std::size_t{1} << head->order;
+  os::lock_guard guard(lock_);
+  isolated_ -= pages;
+  give(head, pages, clean);
+  publish_figures();
+}
+
 std::size_t zone::purge(std::size_t keep, purge_depth depth) {
   const bool is_huge = backing_->may_be_huge && committed_pages() > std::max(small_, huge_from());
   const unsigned least = is_huge && depth == purge_depth::whole ? order_of_pages(huge_pages) : 0;
+  // Blocks with pages that the program has locked, and where the system refuses all.
+  list<page> refused;
+  unsigned refusals = 0;
   std::size_t purged = 0;
-  for (;;) {
-    page* head;
-    {
-      os::lock_guard guard(lock_);
-      take_deferred();
-      const bool all = depth == purge_depth::everything;
-      if ((all ? buddy_.dirty_units() : unneeded_pages()) <= keep) return purged;
-      head = buddy_.take_dirty(all, least);
-      if (!head) return purged;
-      // On no list while the lock is open, and no buddy to merge with.
-      head->kind = page_kind::cached;
-      const std::size_t unneeded = unneeded_pages();
-      unneeded_.store(unneeded - std::min<std::size_t>(unneeded, head->count),
-                      std::memory_order_relaxed);
-      isolated_ += std::size_t{1} << head->order;
-      publish_figures();
-    }
+  while (refusals < most_refusals) {
+    page* head = isolate(keep, depth == purge_depth::everything, least);
+    if (!head) break;
     const std::size_t first = space_->number_of(head);
     const std::size_t pages = std::size_t{1} << head->order;
     const std::size_t dirty = head->count;
     keep_hole_open(first, pages);
-    const bool clean = backing_->purge(space_, first, pages);
-    os::lock_guard guard(lock_);
-    isolated_ -= pages;
-    give(head, pages, clean);
-    publish_figures();
-    if (!clean) return purged;
-    purged += dirty;
+    if (backing_->purge(space_, first, pages)) {
+      put_back(head, true);
+      purged += dirty;
+    } else {
+      refused.push_front(head);
+      refusals++;
+    }
   }
+  while (page* head = refused.pop_front())
+    put_back(head, false);
+  return purged;
 }
 
 void zone::start_period() {

@@ -157,6 +157,8 @@ class zone {
   bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void keep_hole_open(std::size_t first, std::size_t pages);
+  page* isolate(std::size_t keep, bool all, unsigned least) QUARRY_EXCLUDES(lock_);
+  void put_back(page* head, bool clean) QUARRY_EXCLUDES(lock_);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
   void take_deferred() QUARRY_REQUIRES(lock_);
   void publish_figures() QUARRY_REQUIRES(lock_);

@@ -71,11 +71,11 @@ TEST_F(Large, GrowsInPlaceWhileThePagesBehindAreFree) {
 }
 
 TEST_F(Large, GrownBeyondWhatIsFreeBehindItMovesWithoutBeingCopied) {
-  char* block = allocate_marked(2 * mib);
+  char* block = allocate_marked(8 * mib);
   // Whatever lies behind it is in use.
   std::vector<void*> others;
-  while (others.empty() || static_cast<char*>(others.back()) < block + 2 * mib) {
-    others.push_back(allocate(2 * mib));
+  while (others.empty() || static_cast<char*>(others.back()) < block + 8 * mib) {
+    others.push_back(allocate(8 * mib));
   }
   for (int i = 0; i < 8; i++)
     others.push_back(allocate(1 * mib));
@@ -84,8 +84,8 @@ TEST_F(Large, GrownBeyondWhatIsFreeBehindItMovesWithoutBeingCopied) {
   ASSERT_NE(grown, nullptr);
   ASSERT_NE(grown, block);
   EXPECT_TRUE(is_vm(grown));
-  EXPECT_TRUE(is_marked(grown, 2 * mib >> page_shift, 1));
-  EXPECT_EQ(resident_pages(grown, 1 * gib), 2 * mib >> page_shift);
+  EXPECT_TRUE(is_marked(grown, 8 * mib >> page_shift, 1));
+  EXPECT_EQ(resident_pages(grown, 1 * gib), 8 * mib >> page_shift);
   EXPECT_EQ(take_figures().vm_blocks, before.vm_blocks + 1);
   release(grown, "free");
   EXPECT_EQ(take_figures().vm_blocks, before.vm_blocks);
@@ -93,13 +93,27 @@ TEST_F(Large, GrownBeyondWhatIsFreeBehindItMovesWithoutBeingCopied) {
     release(other, "free");
 }
 
-TEST_F(Large, ThePagesAGrownBlockLeftBehindAreCleanForTheNext) {
+// The pages that it left would have to come into memory again.
+TEST_F(Large, OfFewMegabytesIsCopied) {
   char* block = allocate_marked(2 * mib);
-  void* behind = allocate(2 * mib);
+  void* behind = allocate(8 * mib);
+  const heap_figures before = take_figures();
+  char* grown = resize(block, 3 * mib);
+  ASSERT_NE(grown, block);
+  EXPECT_TRUE(is_run(grown));
+  EXPECT_TRUE(is_marked(grown, 2 * mib >> page_shift, 1));
+  EXPECT_EQ(take_figures().dirty_pages - before.dirty_pages, 2 * mib);
+  release(grown, "free");
+  release(behind, "free");
+}
+
+TEST_F(Large, ThePagesAGrownBlockLeftBehindAreCleanForTheNext) {
+  char* block = allocate_marked(8 * mib);
+  void* behind = allocate(8 * mib);
   char* grown = resize(block, 1 * gib);
   ASSERT_NE(grown, nullptr);
-  void* next = allocate_zeroed(2 * mib);
-  EXPECT_TRUE(is_zero(next, 2 * mib));
+  void* next = allocate_zeroed(8 * mib);
+  EXPECT_TRUE(is_zero(next, 8 * mib));
   release(next, "free");
   release(grown, "free");
   release(behind, "free");

@@ -225,6 +225,29 @@ TEST_F(Zone, LockedMemoryStaysDirty) {
   normal_zone.free(head, 16, false);
 }
 
+TEST_F(Zone, WhatIsLockedDoesNotKeepTheRestFromGoingBack) {
+  constexpr std::size_t pages = 1024;
+  bool clean;
+  normal_zone.purge(0, purge_depth::everything);
+  page* blocks[8];
+  for (page*& head : blocks)
+    head = normal_zone.allocate(pages, pages, &clean);
+  // Every other one is freed, so that they do not merge; the first that a purge comes to is locked.
+  bool locked = true;
+  for (int i = 6; i >= 0; i -= 2) {
+    if (i % 4 == 0) locked = locked && lock_memory(address_of(blocks[i]), page_size);
+    mark(address_of(blocks[i]), pages, 1);
+    normal_zone.free(blocks[i], pages, false);
+  }
+  const std::size_t purged = normal_zone.purge(0, purge_depth::everything);
+  for (int i = 0; i < 8; i += 4)
+    syscall(SYS_munlock, address_of(blocks[i]), page_size);
+  for (int i = 1; i < 8; i += 2)
+    normal_zone.free(blocks[i], pages, false);
+  if (!locked) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of 64 KiB";
+  EXPECT_EQ(purged, 2 * pages);
+}
+
 TEST_F(Zone, FiguresAddUp) {
   page* heads[10];
   ASSERT_EQ(normal_zone.allocate_blocks(0, heads, 10), 10u);
