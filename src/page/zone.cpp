@@ -32,9 +32,10 @@ std::size_t huge_from() {
   return os::is_default(os::option::huge) ? SIZE_MAX : least_grown_huge;
 }
 
-// So many blocks that cannot be purged end a purge: where the system refuses all, it is not asked
-// for each.
+// So many refusals end a purge: where the system refuses all, it is not asked for each block. And
+// the order of a block that is not halved to find what is refused in it.
 constexpr unsigned most_refusals = 64;
+constexpr unsigned smallest_refused = 4;
 
 // From so many pages on a run lies where it fits, on no power of two; below, a block that grows
 // would find the next pages taken more often than a few pages are worth.
@@ -335,15 +336,29 @@ void zone::put_back(page* head, bool clean) {
   publish_figures();
 }
 
+// Makes two of an isolated block. Returns the second.
+page* zone::halve(page* head) {
+  head->order--;
+  const u32 pages = u32{1} << head->order;
+  page* second = head + pages;
+  second->kind = page_kind::cached;
+  second->order = head->order;
+  second->count = head->count - std::min(head->count, pages);
+  head->count = std::min(head->count, pages);
+  return second;
+}
+
 std::size_t zone::purge(std::size_t keep, purge_depth depth) {
   const bool is_huge = backing_->may_be_huge && committed_pages() > std::max(small_, huge_from());
   const unsigned least = is_huge && depth == purge_depth::whole ? order_of_pages(huge_pages) : 0;
-  // Blocks with pages that the program has locked, and where the system refuses all.
+  // Blocks with pages that the program has locked are halved until those are by themselves.
+  list<page> halves;
   list<page> refused;
   unsigned refusals = 0;
   std::size_t purged = 0;
   while (refusals < most_refusals) {
-    page* head = isolate(keep, depth == purge_depth::everything, least);
+    page* head = halves.pop_front();
+    if (!head) head = isolate(keep, depth == purge_depth::everything, least);
     if (!head) break;
     const std::size_t first = space_->number_of(head);
     const std::size_t pages = std::size_t{1} << head->order;
@@ -352,13 +367,17 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
     if (backing_->purge(space_, first, pages)) {
       put_back(head, true);
       purged += dirty;
+    } else if (refusals++; head->order > smallest_refused) {
+      halves.push_front(halve(head));
+      halves.push_front(head);
     } else {
       refused.push_front(head);
-      refusals++;
     }
   }
-  while (page* head = refused.pop_front())
-    put_back(head, false);
+  for (list<page>* rest : {&halves, &refused}) {
+    while (page* head = rest->pop_front())
+      put_back(head, false);
+  }
   return purged;
 }
 

@@ -159,6 +159,7 @@ class zone {
   void keep_hole_open(std::size_t first, std::size_t pages);
   page* isolate(std::size_t keep, bool all, unsigned least) QUARRY_EXCLUDES(lock_);
   void put_back(page* head, bool clean) QUARRY_EXCLUDES(lock_);
+  static page* halve(page* head);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
   void take_deferred() QUARRY_REQUIRES(lock_);
   void publish_figures() QUARRY_REQUIRES(lock_);
