@@ -1,6 +1,7 @@
 // A run of bits over 64-bit words: the slab's free-object index is one.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 
@@ -22,6 +23,22 @@ class bitmap {
   // Also while others change other bits.
   bool test(unsigned bit) const {
     return std::atomic_ref(words_[bit / 64]).load(std::memory_order_relaxed) >> (bit % 64) & 1;
+  }
+
+  bool all_set(unsigned begin, unsigned end) const {
+    for (unsigned bit = begin; bit < end;) {
+      const u64 mask = mask_from(bit, end);
+      if ((words_[bit / 64] & mask) != mask) return false;
+      bit = (bit / 64 + 1) * 64;
+    }
+    return true;
+  }
+
+  void clear(unsigned begin, unsigned end) {
+    for (unsigned bit = begin; bit < end;) {
+      words_[bit / 64] &= ~mask_from(bit, end);
+      bit = (bit / 64 + 1) * 64;
+    }
   }
 
   void set_all() {
@@ -54,6 +71,12 @@ class bitmap {
   }
 
  private:
+  // Of the bits from that one up to `end`, those in its word.
+  static u64 mask_from(unsigned bit, unsigned end) {
+    const unsigned count = std::min(end - bit, 64 - bit % 64);
+    return (~u64{0} >> (64 - count)) << (bit % 64);
+  }
+
   u64* words_;
   unsigned bits_;
 };

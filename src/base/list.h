@@ -28,6 +28,8 @@ class list {
   bool empty() const { return head_.next == nullptr || head_.next == &head_; }
   T* front() const { return empty() ? nullptr : element(head_.next); }
 
+  T* back() const { return empty() ? nullptr : element(head_.previous); }
+
   // The one behind `item`, which is on this list; nullptr behind the last.
   T* after(const T* item) const {
     return item->link.next == &head_ ? nullptr : element(item->link.next);

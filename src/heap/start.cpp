@@ -29,7 +29,7 @@ bool start_layers() {
   percpu::start(region.cpu_areas, cpus, os::is_default(os::option::rseq));
   start_page_lists();
   start_general_caches();
-  start_reclaim(shrink_all, os::is_default(os::option::background));
+  start_reclaim(shrink_all, trim_all, os::is_default(os::option::background));
   if (percpu::use_sequences) {
     free_limit = region.frames.total << page_shift;
     array_limit = max_small_size;

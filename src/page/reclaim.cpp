@@ -44,6 +44,7 @@ constexpr std::size_t least_grown = 4 * mib;
 
 constinit os::lock reclaim_lock;
 constinit shrink_fn shrink = nullptr;     // written at start-up
+constinit trim_fn trim = nullptr;         // likewise
 constinit bool may_start_helper = false;  // written at start-up
 constinit os::bare_thread helper;
 constinit unsigned wait_periods = 1;  // to a round; the helper's alone, of which there is one
@@ -96,20 +97,28 @@ std::size_t in_memory(const glance& g) {
   return g.used + g.dirty;
 }
 
-// One round's work. Returns the pages that went back to the system.
-std::size_t reclaim_round(unsigned round) {
+// What a round has given back to the system: free pages, and pages of what is in use.
+struct gone_back {
+  std::size_t purged = 0;
+  trimmed in_use;
+};
+
+// One round's work.
+gone_back reclaim_round(unsigned round) {
   os::lock_guard work(helper_lock);
   os::lock_guard guard(reclaim_lock);
-  shrink(round % busy_shrink_rounds != 0);
-  std::size_t purged = 0;
+  const bool is_busy_round = round % busy_shrink_rounds == 0;
+  shrink(!is_busy_round);
+  gone_back back;
+  if (is_busy_round) back.in_use = trim(trim_depth::idle);
   for_each_zone([&](zone* z) {
-    purged += z->purge(pages_to_keep(z), purge_depth::whole);
+    back.purged += z->purge(pages_to_keep(z), purge_depth::whole);
     // Parts of huge pages only while there is twice as much as may stay.
     if (z->dirty_pages() > 2 * pages_to_keep(z))
-      purged += z->purge(pages_to_keep(z), purge_depth::unused);
+      back.purged += z->purge(pages_to_keep(z), purge_depth::unused);
     z->start_period();
   });
-  return purged;
+  return back;
 }
 
 // Sleeps for so many periods, or until the program has taken and freed no pages for one of them:
@@ -137,25 +146,32 @@ void run_helper() {
     else if (at_work && wait_periods > 1)
       wait_periods--;
     const bool may_follow = holds_anywhere(is_some_needed);
-    const std::size_t purged = reclaim_round(round);
-    gone = gone / 2 + purged;
-    left = in_memory(after) - std::min(in_memory(after), purged);
-    const bool busy = purged != 0 || may_follow || glance_at_zones().used < before.used;
+    const gone_back back = reclaim_round(round);
+    gone = gone / 2 + back.purged;
+    left = in_memory(after) - std::min(in_memory(after), back.purged);
+    const bool trims = back.in_use.pages != 0 || back.in_use.may_follow;
+    const bool busy =
+        back.purged != 0 || trims || may_follow || glance_at_zones().used < before.used;
     idle = busy ? 0 : idle + 1;
   }
 }
 
 }  // namespace
 
-void start_reclaim(shrink_fn shrink_caches, bool background) {
+void start_reclaim(shrink_fn shrink_caches, trim_fn trim_slabs, bool background) {
   shrink = shrink_caches;
+  trim = trim_slabs;
   may_start_helper = background;
 }
 
-void reclaim_if_much_is_free() {
+void reclaim_soon() {
   // Another library's fork handler may free before ours has forgotten the parent's helper.
   if (!may_start_helper || is_helper_stopped || os::lock::is_fork_owner()) return;
-  if (holds_anywhere(is_much_free)) helper.start(run_helper);
+  helper.start(run_helper);
+}
+
+void reclaim_if_much_is_free() {
+  if (may_start_helper && holds_anywhere(is_much_free)) reclaim_soon();
 }
 
 void reclaim_if_heap_grew() {
@@ -164,6 +180,7 @@ void reclaim_if_heap_grew() {
   if (!reclaim_lock.try_acquire()) return;
   committed_then.store(committed, std::memory_order_relaxed);
   shrink(true);
+  trim(trim_depth::some);
   reclaim_lock.release();
 }
 
@@ -171,7 +188,7 @@ bool reclaim_everything(std::size_t keep) {
   os::lock_guard guard(reclaim_lock);
   const std::size_t used = glance_at_zones().used;
   shrink(false);
-  std::size_t purged = 0;
+  std::size_t purged = trim(trim_depth::everything).pages;
   for_each_zone([&](zone* z) { purged += z->purge(keep >> page_shift, purge_depth::everything); });
   return purged != 0 || glance_at_zones().used < used;
 }

@@ -20,16 +20,32 @@ namespace quarry {
 // call, or everything; called with the reclaim lock held and no other, by any thread.
 using shrink_fn = void (*)(bool idle_only);
 
+// Gives back pages of what it has in use that hold nothing; likewise.
+enum class trim_depth : u8 {
+  some,  // of what it left alone since the last call, as much as the program may wait for
+  idle,  // what it left alone since the last call
+  everything,
+};
+struct trimmed {
+  std::size_t pages = 0;    // that went back
+  bool may_follow = false;  // more at the next call, unless it is used meanwhile
+};
+using trim_fn = trimmed (*)(trim_depth depth);
+
 // Once at start-up. `background`: the helper thread may be started.
-void start_reclaim(shrink_fn shrink, bool background);
+void start_reclaim(shrink_fn shrink, trim_fn trim, bool background);
+
+// To be called, without locks, when there is much to be trimmed: starts the helper.
+void reclaim_soon();
 
 // To be called, without locks, after memory has been given to the zone: starts the helper if there
 // is so much free memory that it should go back.
 void reclaim_if_much_is_free();
 
 // To be called, without locks, after memory has been taken from the zone: if that made the heap
-// grow, what the upper layers cache and have not touched since it last grew goes back to the zone.
-// So the memory that a program holds in caches that it has left does not add to its peak.
+// grow, what the upper layers cache and have not touched since it last grew goes back to the zone,
+// and some of what they can trim to the system. So the memory that a program holds in caches that
+// it has left does not add to its peak.
 void reclaim_if_heap_grew();
 
 // Gives back all that can be, now: before a request fails, and for malloc_trim. `keep` bytes of

@@ -381,6 +381,13 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
   return purged;
 }
 
+bool zone::trim(page* first, std::size_t pages, bool everything) {
+  const std::size_t number = space_->number_of(first);
+  if (number >= huge_from() && !everything) return false;
+  keep_hole_open(number, pages);
+  return backing_->purge(space_, number, pages);
+}
+
 void zone::start_period() {
   os::lock_guard guard(lock_);
   buddy_.start_period();

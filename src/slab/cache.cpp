@@ -21,6 +21,10 @@ constexpr std::size_t array_bytes = 4 * mib;
 // One empty slab per cache stays for the next request, unless it is larger than this.
 constexpr std::size_t largest_kept_slab = 32 * kib;
 
+// And so many of a cache with checks, so that a write to an object that was given back is still
+// seen.
+constexpr unsigned kept_for_checks = 8;
+
 // How far ahead of the objects that are handed out a new slab's pages are brought into memory: one
 // system call for several pages costs less than a page fault for each. So many pages, or as many as
 // this share of what is in use: a small heap has only what it touches. Not for objects that may
@@ -40,8 +44,13 @@ void kmem_cache::set_sizes(std::size_t object_size, pointer_room shared) {
   batchcount_.store(static_cast<u16>(batch), std::memory_order_relaxed);
   shared_.start(static_cast<unsigned>(shared_limit), static_cast<unsigned>(most_shared),
                 has_arrays_ ? shared : pointer_room{});
-  kept_empty_ = (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
+  await_spare(true);
   percpu::declare(number_, object_size, moved(), static_cast<unsigned>(limit));
+}
+
+unsigned kmem_cache::kept_empty() const {
+  if (layout_.checks) return kept_for_checks;
+  return (std::size_t{shape_.pages} << page_shift) <= largest_kept_slab ? 1 : 0;
 }
 
 void kmem_cache::create(unsigned number, std::size_t object_size) {
@@ -126,6 +135,7 @@ unsigned kmem_cache::take_from_slabs(void** objects, unsigned count) {
     take_from(slab, objects + taken, got);
     taken += got;
   }
+  await_spare(false);
   return taken;
 }
 
@@ -138,6 +148,7 @@ void kmem_cache::take_from(page* slab, void** objects, unsigned count) {
     __builtin_prefetch(*next, 1);
   });
   slab->count += count;
+  slab->words[use_word] = 0;
   objects_out_ += count;
   if (slab->count == shape_.objects) partial_.remove(slab);
   if (slab != untouched_) return;
@@ -243,6 +254,7 @@ void kmem_cache::destruct(page* slab) {
 // where it now belongs.
 QUARRY_ALWAYS_INLINE void kmem_cache::store(const returned_word& r) {
   *r.word = r.bits;
+  r.slab->words[use_word] = 0;
   const u32 before = r.slab->count;
   const u32 in_use = r.slab->count = before - r.objects;
   const bool was_full = before == shape_.objects;
@@ -267,7 +279,7 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
     const u32 number =
         number_at(shape, static_cast<u32>(shape.space->offset_of(objects[i])) & shape.mask);
     if (number >= shape.objects) break;
-    u64* word = static_cast<u64*>(slab->words) + number / 64;
+    u64* word = index_words(slab) + number / 64;
     if (word != open.word) {
       if (slab->kind != page_kind::slab || slab->tag != number_) break;
       if (open.objects) store(open);
@@ -286,13 +298,17 @@ unsigned kmem_cache::return_to_slabs(void** objects, unsigned count) {
 void kmem_cache::give_batch(void** objects, unsigned count, bool share, bool quietly) {
   list<page> surplus;
   unsigned done;
+  bool is_much_spare;
   {
     os::lock_guard guard(lock_);
     const unsigned shared = share ? shared_.give(objects, count) : 0;
     done = shared + return_to_slabs(objects + shared, count - shared);
-    take_empty(&surplus, kept_empty_);
+    take_empty(&surplus, kept_empty());
+    is_much_spare = can_be_trimmed() && spare() > awaited_spare_;
   }
   if (done < count) report(objects[done], flush_call());
+  if (is_much_spare) [[unlikely]]
+    reclaim_soon();
   if (surplus.empty()) return;
   release_slabs(&surplus, quietly);
   if (quietly) reclaim_if_much_is_free();

@@ -10,9 +10,11 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "os/lock.h"
 #include "page/page_alloc.h"
+#include "page/reclaim.h"
 #include "percpu/array.h"
 #include "quarry/slab.h"
 #include "slab/debug.h"
@@ -87,6 +89,13 @@ constexpr unsigned place_of(unsigned number) {
                                       : number - percpu::first_dynamic_index + own_bytes;
 }
 inline constexpr unsigned most_dedicated = percpu::dynamic_count;
+
+// Reclaim looks at the slabs of all caches. By one thread at a time (reclaim_lock).
+struct trim_look {
+  u64 number;  // from 1
+  trim_depth depth;
+  trimmed result;
+};
 
 class alignas(cache_line) kmem_cache {
  public:
@@ -195,6 +204,9 @@ class alignas(cache_line) kmem_cache {
   // room it has gained; releases empty slabs as free_to_slabs() does.
   void shrink(bool idle_only) QUARRY_EXCLUDES(lock_);
 
+  // The pages of slabs in which no object is out go back to the system, see cache_trim.cpp.
+  void trim(trim_look* look) QUARRY_EXCLUDES(lock_);
+
   // Releases empty slabs; destructors run.
   void release_empty() QUARRY_EXCLUDES(lock_);
 
@@ -225,6 +237,18 @@ class alignas(cache_line) kmem_cache {
   struct byte_range {
     char* begin;
     std::size_t size;
+  };
+
+  // Pages of a slab of which all objects are claimed, as if they were out, while they go back.
+  struct page_run {
+    u32 first;
+    u32 pages;
+  };
+  struct claim {
+    static constexpr unsigned most_runs = 16;
+    page* slab;
+    unsigned count;
+    page_run runs[most_runs];
   };
 
   // A word of a slab's index that objects are being returned to.
@@ -279,6 +303,27 @@ class alignas(cache_line) kmem_cache {
   void empty_shared() QUARRY_EXCLUDES(lock_);
   void* take_back(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
+  // Bytes of free objects in slabs that are partly in use, in units of 64 KiB.
+  std::size_t spare() const QUARRY_REQUIRES(lock_) {
+    const std::size_t objects = std::size_t{slabs_ - empty_count_} * shape_.objects - objects_out_;
+    return objects * shape_.object_size >> 16;
+  }
+  void await_spare(bool after_look) QUARRY_REQUIRES(lock_);
+  bool can_be_trimmed() const {
+    const bool is_kept = layout_.checks || ctor_ || dtor_;
+    return shape_.pages > 1 && !shape_.single && !is_kept && shape_.space == &region.frames;
+  }
+  bool look_at_slabs(trim_look* look, unsigned* left, claim* claimed) QUARRY_REQUIRES(lock_);
+  bool look_at_slab(page* slab, trim_look* look, claim* claimed) QUARRY_REQUIRES(lock_);
+  void purge(const claim& claimed, trim_look* look) QUARRY_EXCLUDES(lock_);
+  void move_to_front(page* partial) QUARRY_REQUIRES(lock_) {
+    partial_.remove(partial);
+    partial_.push_front(partial);
+  }
+  bool claim_unused(page* slab, claim* claimed) QUARRY_REQUIRES(lock_);
+  void* unclaim(const claim& claimed) QUARRY_REQUIRES(lock_);
+  std::pair<u32, u32> objects_in(const page_run& run) const;
+  unsigned kept_empty() const;
   void free_pages_of(page* slab, bool to_zone);
   void store(const returned_word& r) QUARRY_REQUIRES(lock_);
   unsigned return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
@@ -292,7 +337,8 @@ class alignas(cache_line) kmem_cache {
   // Written by create().
   slab_shape shape_{};
   u16 number_ = 0;
-  u16 kept_empty_ = 0;  // empty slabs that stay
+  // From so much spare() on reclaim is to look at the slabs. Under the lock.
+  u16 awaited_spare_ = 0;
   // Objects that move between the arrays at a time. Written by create() and under the lock; read
   // anywhere.
   std::atomic<u16> batchcount_{0};
@@ -342,8 +388,10 @@ void populate_general_caches();
 // Once, after the page layer.
 void start_general_caches();
 
-// The slab layer's part of reclaim: drains the per-CPU arrays, shared arrays and empty slabs.
+// The slab layer's part of reclaim: drains the per-CPU arrays, shared arrays and empty slabs; and
+// gives back pages of slabs that hold no object in use.
 void shrink_all(bool idle_only);
+trimmed trim_all(trim_depth depth);
 
 // A block from the general caches, for the library's own use: descriptors and names of caches.
 void* allocate_general(std::size_t size);

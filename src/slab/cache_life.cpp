@@ -5,14 +5,6 @@
 
 namespace quarry {
 
-namespace {
-
-// Empty slabs that a cache with checks keeps, so that a write to an object that was given back is
-// still seen.
-constexpr u16 kept_for_checks = 8;
-
-}  // namespace
-
 void kmem_cache::create(unsigned number, const cache_spec& spec) {
   os::lock_guard guard(lock_);
   shape_ = spec.shape;
@@ -26,7 +18,6 @@ void kmem_cache::create(unsigned number, const cache_spec& spec) {
   alignment_order_ =
       static_cast<u8>(order_of_pages(std::max<std::size_t>(spec.alignment >> page_shift, 1)));
   set_sizes(shape_.object_size, {});
-  if (layout_.checks) kept_empty_ = kept_for_checks;
   if (has_arrays_ && percpu::use_sequences) {
     inline_index_ = number_;
     const bool in_region = shape_.space == &region.frames;

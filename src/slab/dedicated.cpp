@@ -196,6 +196,8 @@ std::size_t destroy_cache(kmem_cache* cache) {
   const unsigned number = place_of(cache->number());
   list<page> slabs;
   bool closed;
+  // Who shrinks all caches may have slabs of this one in hand, and who trims them objects.
+  acquire_reclaim();
   {
     os::lock_guard guard(caches_lock);
     if (!test(alive, number))
@@ -204,13 +206,11 @@ std::size_t destroy_cache(kmem_cache* cache) {
     closed = cache->close(&slabs);
     if (closed) clear(alive, number);
   }
+  release_reclaim();
   if (!closed) {
     print_objects_out(cache);
     return std::max<std::size_t>(cache->figures().objects_out, 1);
   }
-  // Who shrinks all caches may still have slabs in hand that were this one's.
-  acquire_reclaim();
-  release_reclaim();
   cache->finish(&slabs);
   give_number(number);
   return 0;
@@ -361,6 +361,15 @@ void shrink_all(bool idle_only) {
   for (unsigned c = 1; c < class_count; c++)
     general_caches[c].shrink(idle_only);
   for_each_descriptor([=](kmem_cache* cache) { cache->shrink(idle_only); });
+}
+
+trimmed trim_all(trim_depth depth) {
+  static constinit u64 looks = 0;  // under reclaim_lock
+  trim_look look = {++looks, depth, {}};
+  for (unsigned c = 1; c < class_count; c++)
+    general_caches[c].trim(&look);
+  for_each_descriptor([&](kmem_cache* cache) { cache->trim(&look); });
+  return look.result;
 }
 
 kmem_cache* cache_of(const void* address) {

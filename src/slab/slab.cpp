@@ -66,7 +66,7 @@ void make_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte) {
 
 void dissolve_slab(page* head, const slab_shape& shape) {
   std::memset(shape.space->class_of(head), 0, shape.pages);
-  std::memset(head->words, 0, bitmap::words_for(shape.objects) * sizeof(u64));
+  std::memset(head->words, 0, (index_word + bitmap::words_for(shape.objects)) * sizeof(u64));
   head->kind = page_kind::none;
 }
 

@@ -29,9 +29,16 @@ struct slab_shape {
 // needs a new slab. Frames without an object in use yet cost no memory.
 slab_shape shape_for(std::size_t object_size, const frame_space* space = &region.frames);
 
+// The first of the head's words is 0 since an object last came or went, until reclaim looks at the
+// slab: then the number of that look, twice, and one more once what it has no need of is trimmed.
+// The index follows.
+inline constexpr std::size_t use_word = 0;
+inline constexpr std::size_t index_word = 1;
+
 // Room for the index in the pages of a slab of that order, in objects.
 constexpr std::size_t index_capacity(unsigned order) {
-  return (((sizeof(page) << order) - offsetof(page, words)) / sizeof(u64)) * bitmap::bits_per_word;
+  constexpr std::size_t before = offsetof(page, words) + index_word * sizeof(u64);
+  return (((sizeof(page) << order) - before) / sizeof(u64)) * bitmap::bits_per_word;
 }
 
 // Makes the pages a slab whose objects are all free. `class_byte` is what free() finds in the class
@@ -40,8 +47,11 @@ void make_slab(page* head, const slab_shape& shape, u16 cache, u8 class_byte);
 // The reverse: the pages are as they came.
 void dissolve_slab(page* head, const slab_shape& shape);
 
+inline u64* index_words(page* head) {
+  return head->words + index_word;
+}
 inline bitmap index_of(page* head, const slab_shape& shape) {
-  return {head->words, shape.objects};
+  return {index_words(head), shape.objects};
 }
 
 // The slab that a frame of this shape's slabs belongs to.

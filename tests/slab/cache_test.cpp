@@ -226,6 +226,7 @@ TEST_P(CacheOfSize, ThreadsMayGiveBackWhatOthersTook) {
           give(c, old);
         }
         if (t == 0 && i % 500 == 0) shrink_all(false);
+        if (t == 0 && i % 500 == 250) trim_all(trim_depth::everything);
       }
     });
   }

@@ -45,7 +45,7 @@ TEST(SlabShape, AtMostAnEighthOfASlabIsLeftOver) {
 
 TEST(SlabShape, IndexCapacityIsWhatLiesBehindTheFirstWordsOfItsPages) {
   for (unsigned order = 0; order <= 5; order++) {
-    const std::size_t bytes = (sizeof(page) << order) - offsetof(page, words);
+    const std::size_t bytes = (sizeof(page) << order) - offsetof(page, words[index_word]);
     EXPECT_EQ(index_capacity(order), bytes * 8);
   }
 }
@@ -120,7 +120,7 @@ TEST_P(Slab, KnowsEveryAddressInIt) {
   s.take(s.shape.objects);
   // Every third object is free, the others are in use.
   for (unsigned i = 0; i < s.shape.objects; i += 3)
-    static_cast<u64*>(s.head->words)[i / 64] |= u64{1} << (i % 64);
+    index_words(s.head)[i / 64] |= u64{1} << (i % 64);
   for (std::size_t offset = 0; offset < s.size(); offset++) {
     const std::size_t number = offset / object_size;
     const bool begins_there = number < s.shape.objects && offset % object_size == 0;
@@ -152,7 +152,7 @@ TEST_P(Slab, DissolvedItLeavesNothingOfItselfInTheMaps) {
   for (unsigned i = 0; i < s.shape.pages; i++) {
     EXPECT_EQ(s.head[i].kind, page_kind::none) << "entry " << i;
   }
-  const unsigned words = bitmap::words_for(s.shape.objects);
+  const std::size_t words = index_word + bitmap::words_for(s.shape.objects);
   EXPECT_TRUE(is_zero(s.head->words, words * sizeof(u64)));
 }
 
@@ -170,7 +170,7 @@ TEST_P(Slab, ItsIndexAgreesWithAModelOverRandomRequests) {
     } else {
       const unsigned number = random() % s.shape.objects;
       ASSERT_EQ(s.has_in_use_at(std::size_t{number} * s.shape.object_size), in_use[number]);
-      static_cast<u64*>(s.head->words)[number / 64] |= u64{1} << (number % 64);
+      index_words(s.head)[number / 64] |= u64{1} << (number % 64);
       in_use[number] = false;
     }
     ASSERT_EQ(s.free_objects(), std::count(in_use.begin(), in_use.end(), false));

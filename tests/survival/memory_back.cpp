@@ -39,6 +39,20 @@ TEST(MemoryBackOfSome, HalfOfTheLargeBlocks) {
   expect_back("200000", "half", "idle");
 }
 
+// Nearly every slab has one of the blocks that stay, but not every page of it.
+TEST(MemoryBackOfSome, AllButAFewSmallBlocksWhileTheProgramSleeps) {
+  expect_back("700", "most", "idle");
+}
+
+TEST(MemoryBackOfSome, AllButAFewSmallBlocksWhileTheProgramAllocates) {
+  expect_back("700", "most", "busy");
+}
+
+TEST(MemoryBackOfSome, AllButAFewBlocksAtATrim) {
+  expect_back("700", "most", "trim");
+  expect_back("5000", "most", "trim");
+}
+
 // Without the helper thread the program asks for it.
 TEST(MemoryBackAtTrim, WithTheHelperTurnedOff) {
   const char* set = getenv("QUARRY_CONF");

@@ -1,8 +1,10 @@
-// memory_program KIND MB all|half idle|busy|trim
+// memory_program KIND MB all|half|most idle|busy|trim
 // Takes MB of blocks of one kind ("64", "700", "5000", "200000", "8000000" bytes or "mixed", the
-// three small ones), touches them, frees all of them or every other contiguous eighth in random
-// order, and says whether resident memory is back under 1.25 times the live bytes plus 8 MB within
-// a second: while it sleeps, while it goes on allocating a little, or at once after malloc_trim(0).
+// three small ones), touches them, frees all of them, every other contiguous eighth or all but each
+// hundredth in random order, and says whether resident memory is back under 1.25 times the live
+// bytes plus 8 MB within a second: while it sleeps, while it goes on allocating a little, or at
+// once after malloc_trim(0). Each hundredth block keeps its pages, and a 16th of what its size has
+// in use may stay.
 #include <malloc.h>
 #include <sys/mman.h>
 
@@ -28,6 +30,20 @@ class block_list {
   void push(void* block) { blocks_[count_++] = block; }
   std::size_t count() const { return count_; }
 
+  // Leaves each hundredth of them out.
+  std::size_t keep_each_hundredth() {
+    std::size_t kept = 0, freed = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (i % 100 == 50) {
+        ++kept;
+      } else {
+        blocks_[freed++] = blocks_[i];
+      }
+    }
+    count_ = freed;
+    return kept;
+  }
+
   void free_in_random_order(std::size_t from, std::size_t to) {
     survival::generator random(from + 1);
     for (std::size_t left = to - from; left > 0; --left) {
@@ -48,8 +64,8 @@ std::size_t size_of(const char* kind, std::size_t index) {
   return strcmp(kind, "mixed") == 0 ? small[index % 3] : strtoul(kind, nullptr, 10);
 }
 
-// The burst; how many bytes are left alive.
-std::size_t take_and_free(const char* kind, std::size_t total, bool half) {
+// The burst; how many bytes are left alive, in whole pages where each hundredth block is.
+std::size_t take_and_free(const char* kind, std::size_t total, const char* freed) {
   block_list blocks(total / (strcmp(kind, "mixed") == 0 ? 1000 : size_of(kind, 0)) + 8);
   std::size_t taken = 0;
   std::size_t eighth_end[9] = {};
@@ -63,6 +79,12 @@ std::size_t take_and_free(const char* kind, std::size_t total, bool half) {
     }
     eighth_end[eighth] = blocks.count();
   }
+  if (strcmp(freed, "most") == 0) {
+    const std::size_t kept = blocks.keep_each_hundredth();
+    blocks.free_in_random_order(0, blocks.count());
+    return kept * 2 * 4096 + total / 100;
+  }
+  const bool half = strcmp(freed, "half") == 0;
   std::size_t live = 0;
   for (int eighth = 0; eighth < 8; ++eighth) {
     if (half && eighth % 2 == 0) {
@@ -109,8 +131,10 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::size_t total = strtoul(arguments[2], nullptr, 10) << 20;
-  const std::size_t live = take_and_free(arguments[1], total, strcmp(arguments[3], "half") == 0);
-  const bool back = comes_back(live + live / 4 + (8 << 20), arguments[4]);
+  const bool most = strcmp(arguments[3], "most") == 0;
+  const std::size_t live = take_and_free(arguments[1], total, arguments[3]);
+  const std::size_t may_stay = (8 << 20) + (most ? total / 16 : 0);
+  const bool back = comes_back(live + live / 4 + may_stay, arguments[4]);
   printf("live %zu resident %zu\n", live, survival::resident_bytes());
   return back ? 0 : 1;
 }

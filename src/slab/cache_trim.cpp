@@ -1,0 +1,177 @@
+// Trimming: the pages of a slab in which no object is out go back to the system, so that the few
+// objects that outlive a burst do not keep all of its memory. The slab's index stands beside it, so
+// nothing else changes; such a page reads as zero when an object in it is next handed out.
+//
+// Not where a free object has something to keep: a constructor's work, or what checks left in it.
+// While its pages go, with no lock held, the objects in them are out of the slab, as if somebody
+// had taken them.
+#include "page/zones.h"
+#include "slab/cache.h"
+
+namespace quarry {
+
+namespace {
+
+// Spare memory that is worth a look: this much more than at the last, and that share of the
+// cache's, in units of 64 KiB. A small program never sees the helper for it.
+constexpr std::size_t more_spare = 2 * mib >> 16;
+constexpr std::size_t more_spare_share = 8;
+
+// What is not worth the page faults, if the cache is needed again.
+constexpr std::size_t kept_spare_share = 16;
+
+// Slabs of a cache that are looked at under one locking; and in one look, each of which may take a
+// cache miss: by the helper, and by a thread of the program's, which also gives no more pages back.
+constexpr unsigned most_at_once = 64;
+constexpr unsigned most_by_helper = 16384;
+constexpr unsigned most_by_program = 2048;
+constexpr std::size_t most_pages_by_program = 8192;
+
+unsigned most_slabs(trim_depth depth) {
+  switch (depth) {
+    case trim_depth::some:
+      return most_by_program;
+    case trim_depth::idle:
+      return most_by_helper;
+    case trim_depth::everything:
+      break;
+  }
+  return UINT32_MAX;
+}
+
+bool has_ended(const trim_look& look) {
+  return look.depth == trim_depth::some && look.result.pages >= most_pages_by_program;
+}
+
+std::size_t in_units(std::size_t pages) {
+  return pages >> (16 - page_shift);
+}
+
+}  // namespace
+
+// More than there is now; or than there was at the least since the last look.
+void kmem_cache::await_spare(bool after_look) {
+  const std::size_t more =
+      more_spare + in_units(std::size_t{slabs_} * shape_.pages) / more_spare_share;
+  const std::size_t awaited = std::min<std::size_t>(spare() + more, UINT16_MAX);
+  if (after_look || awaited < awaited_spare_) awaited_spare_ = static_cast<u16>(awaited);
+}
+
+void kmem_cache::trim(trim_look* look) {
+  if (!can_be_trimmed()) return;
+  unsigned left = most_slabs(look->depth);
+  for (bool goes_on = true; goes_on;) {
+    claim claimed{};
+    {
+      os::lock_guard guard(lock_);
+      goes_on = look_at_slabs(look, &left, &claimed);
+    }
+    if (claimed.count != 0) purge(claimed, look);
+  }
+}
+
+// Goes through the partial slabs from the last to the first, each of which becomes the first, so
+// that the next look goes on where this one ended. Returns, for a while, once a slab has something
+// to be claimed or the lock was held for long enough; and false at the end.
+bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) {
+  const std::size_t kept = look->depth == trim_depth::everything
+                               ? 0
+                               : in_units(std::size_t{slabs_} * shape_.pages) / kept_spare_share;
+  if (spare() <= kept) return false;
+  await_spare(true);
+  for (unsigned i = 0; i < most_at_once; i++) {
+    page* slab = partial_.back();
+    if (!slab || slab->words[use_word] >> 1 == look->number) return false;
+    if ((*left)-- == 0 || has_ended(*look)) {
+      look->result.may_follow = true;
+      return false;
+    }
+    move_to_front(slab);
+    if (look_at_slab(slab, look, claimed)) return true;
+  }
+  return true;
+}
+
+// Returns whether it has something to be claimed.
+bool kmem_cache::look_at_slab(page* slab, trim_look* look, claim* claimed) {
+  u64& use = slab->words[use_word];
+  const bool is_used = use == 0;
+  const bool is_trimmed = use & 1;
+  use = look->number << 1;
+  if (is_used && look->depth != trim_depth::everything) {
+    look->result.may_follow = true;
+    return false;
+  }
+  use |= 1;
+  if (slab == untouched_) untouched_ = nullptr;
+  return !is_trimmed && claim_unused(slab, claimed);
+}
+
+std::pair<u32, u32> kmem_cache::objects_in(const page_run& run) const {
+  const u32 begin = run.first << page_shift;
+  const u32 end = (run.first + run.pages) << page_shift;
+  const u32 first = begin / shape_.object_size;
+  const u32 last = (end + shape_.object_size - 1) / shape_.object_size;
+  return {std::min(first, shape_.objects), std::min(last, shape_.objects)};
+}
+
+bool kmem_cache::claim_unused(page* slab, claim* claimed) {
+  bitmap index = index_of(slab, shape_);
+  claimed->slab = slab;
+  page_run* open = nullptr;
+  for (u32 p = 0; p < shape_.pages; p++) {
+    const auto [first, last] = objects_in({p, 1});
+    if (first == last || !index.all_set(first, last)) {
+      open = nullptr;
+    } else if (open) {
+      open->pages++;
+    } else if (claimed->count < claim::most_runs) {
+      open = &claimed->runs[claimed->count++];
+      *open = {p, 1};
+    }
+  }
+  for (unsigned i = 0; i < claimed->count; i++) {
+    const auto [first, last] = objects_in(claimed->runs[i]);
+    index.clear(first, last);
+    slab->count += last - first;
+    objects_out_ += last - first;
+  }
+  if (slab->count == shape_.objects) partial_.remove(slab);
+  return claimed->count != 0;
+}
+
+void kmem_cache::purge(const claim& claimed, trim_look* look) {
+  zone* z = zone_of(claimed.slab);
+  for (unsigned i = 0; i < claimed.count; i++) {
+    const page_run& run = claimed.runs[i];
+    if (z->trim(claimed.slab + run.first, run.pages, look->depth == trim_depth::everything))
+      look->result.pages += run.pages;
+  }
+  void* wrong;
+  {
+    os::lock_guard guard(lock_);
+    wrong = unclaim(claimed);
+    claimed.slab->words[use_word] = look->number << 1 | 1;
+  }
+  if (wrong) report(wrong, flush_call());
+}
+
+// Returns an object that was given back meanwhile, though it was free, if there is any.
+void* kmem_cache::unclaim(const claim& claimed) {
+  char* base = shape_.space->address_of(claimed.slab);
+  void* objects[max_batch];
+  for (unsigned i = 0; i < claimed.count; i++) {
+    auto [next, last] = objects_in(claimed.runs[i]);
+    while (next < last) {
+      unsigned count = 0;
+      for (; next < last && count < max_batch; next++)
+        objects[count++] = base + std::size_t{next} * shape_.object_size;
+      const unsigned done = return_to_slabs(objects, count);
+      if (done < count) return objects[done];
+    }
+  }
+  if (claimed.slab->count != 0) move_to_front(claimed.slab);
+  return nullptr;
+}
+
+}  // namespace quarry
