@@ -4,29 +4,36 @@
 // libquarry.so must not need libstdc++ (a C program has none), so there every reference to it is
 // weak: QUARRY_WEAK_LIBSTDCXX. In libquarry.a the references are ordinary; only a C++ program takes
 // this object file from the archive.
+#include <dlfcn.h>
+
 #include <new>
 
 #include "base/types.h"
 #include "heap/heap.h"
+#include "os/fatal.h"
 #include "preload/export.h"
 
 extern "C" void* malloc(std::size_t);
 QUARRY_NEEDS(malloc);
 
 #if defined(QUARRY_WEAK_LIBSTDCXX)
-asm(".weak _ZSt15get_new_handlerv\n"
-    ".weak _ZSt17__throw_bad_allocv\n"
-    ".weak _ZSt9terminatev\n"
+asm(".weak _ZSt9terminatev\n"
     ".weak __gxx_personality_v0\n"
     ".weak __cxa_begin_catch\n"
     ".weak __cxa_end_catch\n"
     ".weak __cxa_rethrow\n"
     ".weak _Unwind_Resume\n");
-#endif
-
+#define QUARRY_WEAK(symbol) asm(symbol) __attribute__((weak))
+std::new_handler early_get_new_handler() QUARRY_WEAK("_ZSt15get_new_handlerv");
+void early_throw_bad_alloc() QUARRY_WEAK("_ZSt17__throw_bad_allocv");
+// Not in libc itself before glibc 2.34.
+void* weak_dlopen(const char*, int) QUARRY_WEAK("dlopen");
+void* weak_dlsym(void*, const char*) QUARRY_WEAK("dlsym");
+#else
 namespace std {
 void __throw_bad_alloc() __attribute__((__noreturn__));  // as bits/functexcept.h has it
 }
+#endif
 
 // In the archive weak, as libstdc++'s own: a program's operators stand beside those that it does
 // not replace, which come in the same object file.
@@ -50,12 +57,49 @@ void* attempt(std::size_t alignment, std::size_t size) {
   return alignment ? allocate_aligned(alignment, size) : allocate(size);
 }
 
+// What a C++ library has for when memory has ended.
+struct cxx_library {
+  std::new_handler (*get_new_handler)();
+  void (*throw_bad_alloc)();
+};
+
+#if defined(QUARRY_WEAK_LIBSTDCXX)
+// Whether there was one when the program was loaded. A program without may load it later, with
+// something that needs it: our references stay null then.
+bool had_cxx_library() {
+  return early_get_new_handler && early_throw_bad_alloc;
+}
+
+cxx_library find_cxx_library() {
+  if (had_cxx_library()) return {early_get_new_handler, early_throw_bad_alloc};
+  for (const char* name : {"libstdc++.so.6", "libc++.so.1"}) {
+    void* library = weak_dlopen ? weak_dlopen(name, RTLD_LAZY | RTLD_NOLOAD) : nullptr;
+    if (!library) continue;
+    void* get = weak_dlsym(library, "_ZSt15get_new_handlerv");
+    void* raise = weak_dlsym(library, "_ZSt17__throw_bad_allocv");
+    if (get && raise)
+      return {reinterpret_cast<std::new_handler (*)()>(get), reinterpret_cast<void (*)()>(raise)};
+  }
+  quarry::os::die("operator new", nullptr, "out of memory, and no C++ library to throw bad_alloc");
+}
+#else
+constexpr bool had_cxx_library() {
+  return true;
+}
+
+cxx_library find_cxx_library() {
+  return {std::get_new_handler, std::__throw_bad_alloc};
+}
+#endif
+
 // C++20 17.6.3.1: calls the new-handler until there is memory, throws where there is no handler.
-// `alignment` is 0 for the ordinary one.
+// `alignment` is 0 for the ordinary one. Has nothing to be unwound, for which it would need the
+// library from the start.
 QUARRY_NOINLINE void* retry(std::size_t alignment, std::size_t size) {
+  const cxx_library library = find_cxx_library();
   for (;;) {
-    std::new_handler handler = std::get_new_handler();
-    if (!handler) std::__throw_bad_alloc();
+    std::new_handler handler = library.get_new_handler();
+    if (!handler) library.throw_bad_alloc();
     handler();
     if (void* block = attempt(alignment, size)) return block;
   }
@@ -112,9 +156,12 @@ void quarry_own_delete(void*) noexcept QUARRY_OWN(_ZdlPv);
 
 namespace {
 
+// Where the library came later, exceptions of a new-handler cannot be caught here, and so none is
+// called.
 QUARRY_NOINLINE void* retry_nothrow(std::size_t alignment, std::size_t size) noexcept {
+  if (!had_cxx_library()) return nullptr;
   try {
-    return std::get_new_handler() ? retry(alignment, size) : nullptr;
+    return find_cxx_library().get_new_handler() ? retry(alignment, size) : nullptr;
   } catch (...) {
     return nullptr;
   }

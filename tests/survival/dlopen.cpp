@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "busy_threads.h"
+#include "program.h"
 
 namespace survival {
 namespace {
@@ -73,6 +74,13 @@ TEST(Dlopen, ThreadsShareOneLibrary) {
 TEST(Dlopen, TheLibraryIsReallyGoneBetweenTwoUses) {
   ASSERT_TRUE(use_once(plugin(1), 1));
   EXPECT_EQ(dlopen(plugin(1).c_str(), RTLD_NOW | RTLD_NOLOAD), nullptr);
+}
+
+// The operators' references to the C++ library were null when the program was loaded.
+TEST(Dlopen, ALibraryInCxxRunsOutOfMemoryInAProgramInC) {
+  const std::string library = SURVIVAL_PROGRAMS "/libsurvival_late_cxx_library.so";
+  const outcome result = run_program("late_cxx_program", {library});
+  EXPECT_EQ(result.ending, "exit 0") << result.output;
 }
 
 }  // namespace
