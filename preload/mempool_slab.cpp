@@ -3,6 +3,8 @@
 // program's own needs no caches.
 #include <errno.h>
 
+#include <cstdint>
+
 #include "preload/export.h"
 #include "quarry/mempool.h"
 #include "quarry/slab.h"
@@ -38,5 +40,7 @@ QUARRY_EXPORT mempool_t* quarry_mempool_create_slab_pool(int min_nr, struct kmem
   return mempool_create(min_nr, mempool_alloc_slab, mempool_free_slab, cache);
 }
 QUARRY_EXPORT mempool_t* quarry_mempool_create_kmalloc_pool(int min_nr, size_t size) {
+  // With a size that no kmalloc will ever have, who waits would wait for ever.
+  if (size > PTRDIFF_MAX) return nullptr;
   return mempool_create(min_nr, mempool_kmalloc, mempool_kfree, reinterpret_cast<void*>(size));
 }

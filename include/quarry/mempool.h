@@ -70,7 +70,8 @@ void mempool_kfree(void* element, void* pool_data) QUARRY_SYMBOL(mempool_kfree);
 void* mempool_alloc_pages(gfp_t gfp, void* pool_data) QUARRY_SYMBOL(mempool_alloc_pages);
 void mempool_free_pages(void* element, void* pool_data) QUARRY_SYMBOL(mempool_free_pages);
 
-/* mempool_create over these. NULL for an order of MAX_ORDER or more, as well. */
+/* mempool_create over these. NULL for an order of MAX_ORDER or more, or a size beyond PTRDIFF_MAX,
+ * as well. */
 mempool_t* mempool_create_slab_pool(int min_nr, struct kmem_cache* cache)
     QUARRY_SYMBOL(mempool_create_slab_pool);
 mempool_t* mempool_create_kmalloc_pool(int min_nr, size_t size)

@@ -16,6 +16,9 @@ void add_cache(kmem_cache* c, void* figures) {
   auto* f = static_cast<heap_figures*>(figures);
   const cache_figures cache = c->figures();
   const slab_shape& shape = c->shape();
+  f->slab_pages += cache.shared_pages << page_shift;
+  // ZONE_DMA's pages are not among those that are committed here.
+  if (shape.space != &region.frames) return;
   const std::size_t out = cache.objects_out;
   // Arrays change while we look: never count more in them than is out of the slabs.
   const std::size_t in_arrays = cache.shared_objects + percpu::figures_of(c->number()).objects;
@@ -23,7 +26,7 @@ void add_cache(kmem_cache* c, void* figures) {
   f->small_in_use += (out - cached) * shape.object_size;
   f->small_cached += cached * shape.object_size;
   f->small_free += (cache.slabs * shape.objects - out) * shape.object_size;
-  f->slab_pages += (cache.slabs * shape.pages + cache.shared_pages) << page_shift;
+  f->slab_pages += cache.slabs * shape.pages << page_shift;
 }
 
 }  // namespace

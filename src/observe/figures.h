@@ -10,7 +10,7 @@ struct heap_figures {
   std::size_t committed;     // of the region's frames
   std::size_t vm_blocks;     // vmalloc blocks
   std::size_t vm_bytes;      // in them
-  std::size_t small_in_use;  // objects of all caches that the program holds
+  std::size_t small_in_use;  // objects that the program holds, but for ZONE_DMA's
   std::size_t small_cached;  // objects in per-CPU and shared arrays
   std::size_t small_free;    // objects free in their slabs
   std::size_t slab_pages;    // bytes of pages in slabs and of pointers to their objects

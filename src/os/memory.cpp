@@ -64,6 +64,16 @@ void* reserve(std::size_t size) {
   return map_nothing(nullptr, size, 0);
 }
 
+// Tries it with three that cannot be one, nor one with any of ours.
+bool may_map_more() {
+  constexpr int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+  const long result = syscall(SYS_mmap, nullptr, 3 * page_size, PROT_NONE, flags, -1, 0);
+  if (result < 0 && result > -4096) return false;
+  const bool may = syscall(SYS_mprotect, result + page_size, page_size, PROT_READ) == 0;
+  syscall(SYS_munmap, result, 3 * page_size);
+  return may;
+}
+
 void* reserve_below(uptr end, std::size_t size) {
   for (uptr hint = end - size; hint >= size; hint -= size) {
     void* wanted = reinterpret_cast<void*>(hint);

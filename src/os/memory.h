@@ -14,6 +14,10 @@ namespace quarry::os {
 // overcommit. Returns nullptr where the address space or RLIMIT_AS does not allow it.
 void* reserve(std::size_t size);
 
+// Whether the process may have some more mappings: their number has a limit
+// (/proc/sys/vm/max_map_count).
+bool may_map_more();
+
 // The same with all of it below `end`, aligned to `size`, a power of two.
 void* reserve_below(uptr end, std::size_t size);
 

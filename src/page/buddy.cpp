@@ -70,8 +70,11 @@ page* buddy::cut(free_list where, unsigned order, std::size_t count) {
 
 page* buddy::take(unsigned order, std::size_t count, bool* clean) {
   page* head = take_in_memory(order, count);
-  *clean = !head;
-  return head ? head : cut(free_list::clean, order, count);
+  *clean = false;
+  if (head) return head;
+  head = cut(free_list::clean, order, count);
+  *clean = head != nullptr;
+  return head;
 }
 
 page* buddy::take_in_memory(unsigned order, std::size_t count) {

@@ -34,11 +34,7 @@ bool commit_dma(frame_space*, std::size_t first, std::size_t pages) {
   return true;
 }
 
-bool keep_dma(frame_space*, std::size_t, std::size_t) {
-  return false;
-}
-
-constexpr zone_backing dma_backing = {commit_dma, keep_dma, huge_pages, false};
+constexpr zone_backing dma_backing = {commit_dma, nullptr, huge_pages, false};
 QUARRY_SPARSE constinit room<zone> the_zone{};
 
 bool prepare() {

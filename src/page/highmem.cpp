@@ -41,8 +41,10 @@ bool commit_highmem(frame_space*, std::size_t, std::size_t) {
   return true;
 }
 
-bool purge_highmem(frame_space*, std::size_t first, std::size_t pages) {
-  return file.purge(offset_in_file(first), pages << page_shift);
+bool purge_highmem(frame_space* space, std::size_t first, std::size_t pages) {
+  if (!file.purge(offset_in_file(first), pages << page_shift)) return false;
+  purge_map(space->page_at(first), pages);
+  return true;
 }
 
 constexpr zone_backing highmem_backing = {commit_highmem, purge_highmem, step, false};

@@ -81,6 +81,7 @@ bool commit_part(void* address, std::size_t size) {
   if (os::commit(address, size)) return true;
   // At the limit of mappings that is possible only if it takes no new one: it must not differ from
   // what is committed before it in anything but the access that it is to get.
+  if (os::may_map_more()) return false;
   os::let_be_dumped(region.cpu_areas, region.size);
   return os::commit(address, size);
 }

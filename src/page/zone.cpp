@@ -41,13 +41,16 @@ constexpr unsigned smallest_refused = 4;
 // would find the next pages taken more often than a few pages are worth.
 constexpr std::size_t least_as_it_fits = 32 * kib >> page_shift;
 
-// Only the head of a free block has anything in its map entry, so all the map's pages that hold
-// nothing but its tails may read as zero.
+}  // namespace
+
 void purge_map(page* head, std::size_t pages) {
+  if (pages < map_purge_pages) return;
   const auto tails = align_up(reinterpret_cast<uptr>(head + 1), page_size);
   const auto end = reinterpret_cast<uptr>(head + pages);
   os::purge(reinterpret_cast<void*>(tails), end - tails);
 }
+
+namespace {
 
 bool commit_region(frame_space* space, std::size_t first, std::size_t pages) {
   char* begin = space->base + (first << page_shift);
@@ -68,7 +71,7 @@ bool purge_region(frame_space* space, std::size_t first, std::size_t pages) {
   char* begin = space->base + (first << page_shift);
   const bool is_part = first >= huge_from() && pages < huge_pages;
   if (!(is_part ? os::purge_in_part : os::purge)(begin, pages << page_shift)) return false;
-  if (pages >= map_purge_pages) purge_map(space->page_at(first), pages);
+  purge_map(space->page_at(first), pages);
   return true;
 }
 
@@ -180,14 +183,19 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, rese
   return head;
 }
 
+// Whether more lies free before that place, behind which all is, than is in use: what goes on from
+// there each time would walk through all addresses.
+bool zone::leaves_gaps(std::size_t last) const {
+  return buddy_.free_units() - (committed_pages() - last) > used_pages();
+}
+
 page* zone::allocate_last(std::size_t pages, bool* clean) {
   os::lock_guard guard(lock_);
   take_deferred();
   const std::size_t end = committed_pages();
   const std::size_t place = buddy_.last_place(end);
   if (place == buddy::none) return nullptr;
-  const std::size_t gaps = buddy_.free_units() - (end - place);
-  if (place + pages > end && gaps > used_pages()) return nullptr;
+  if (place + pages > end && leaves_gaps(place)) return nullptr;
   page* head = take({pages, order_of_pages(pages), place}, clean, 0);
   publish_figures();
   return head;
@@ -294,8 +302,8 @@ bool zone::extend(page* head, std::size_t pages, std::size_t wanted, bool may_gr
   const std::size_t missing = wanted - pages;
   take_deferred();
   const std::size_t begin = committed_pages();
-  if (may_grow && first + missing > begin && buddy_.last_place(begin) == first)
-    grow_to(first + missing + marks().low);
+  const bool is_last = may_grow && first + missing > begin && buddy_.last_place(begin) == first;
+  if (is_last && !leaves_gaps(first)) grow_to(first + missing + marks().low);
   if (buddy_.free_units() < missing + marks().low) return false;
   if (!buddy_.extend(first, missing)) return false;
   publish_figures();
@@ -316,10 +324,18 @@ void zone::keep_hole_open(std::size_t first, std::size_t pages) {
 page* zone::isolate(std::size_t keep, bool all, unsigned least) {
   os::lock_guard guard(lock_);
   take_deferred();
-  if ((all ? buddy_.dirty_units() : unneeded_pages()) <= keep) return nullptr;
+  // All of it: also what counts as clean by mistake, since which part of a block is dirty is a
+  // guess.
+  const bool is_all = all && keep == 0;
+  if (!is_all && (all ? buddy_.dirty_units() : unneeded_pages()) <= keep) return nullptr;
   page* head = buddy_.take_dirty(all, least);
   if (!head) return nullptr;
   head->kind = page_kind::cached;
+  // What must be had without waiting must be had now, too.
+  while (head->order > 0 && buddy_.free_units() < marks().high) {
+    page* second = halve(head);
+    give(second, std::size_t{1} << second->order, second->count == 0);
+  }
   const std::size_t unneeded = unneeded_pages();
   unneeded_.store(unneeded - std::min<std::size_t>(unneeded, head->count),
                   std::memory_order_relaxed);
@@ -349,6 +365,7 @@ page* zone::halve(page* head) {
 }
 
 std::size_t zone::purge(std::size_t keep, purge_depth depth) {
+  if (!backing_->purge) return 0;
   const bool is_huge = backing_->may_be_huge && committed_pages() > std::max(small_, huge_from());
   const unsigned least = is_huge && depth == purge_depth::whole ? order_of_pages(huge_pages) : 0;
   // Blocks with pages that the program has locked are halved until those are by themselves.

@@ -19,11 +19,16 @@ struct zone_backing {
   // Makes fresh frames usable: they read as zero. Their map entries are committed. Under the
   // zone's lock. False, and nothing has happened, where the system refuses.
   bool (*commit)(frame_space* space, std::size_t first, std::size_t pages);
-  // Gives the memory of a free block back: it reads as zero afterwards. False where it stays.
+  // Gives the memory of a free block back: it reads as zero afterwards. False where it stays. Null
+  // where none ever goes back.
   bool (*purge)(frame_space* space, std::size_t first, std::size_t pages);
   std::size_t step;  // pages that are committed at a time, if not more
   bool may_be_huge;  // the pages of a large zone, with the option `huge`
 };
+
+// Gives back the map of a free block that was purged, if that is pages: only its head has anything
+// in its map entry, so those that hold nothing but its tails may read as zero.
+void purge_map(page* head, std::size_t pages);
 
 // What is purged.
 enum class purge_depth : u8 {
@@ -158,6 +163,7 @@ class zone {
     std::size_t place;  // see buddy::place_for()
   };
   page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
+  bool leaves_gaps(std::size_t last) const QUARRY_REQUIRES(lock_);
   bool grow(const run_shape& run, std::size_t free) QUARRY_REQUIRES(lock_);
   bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);

@@ -434,7 +434,20 @@ bool note_miss(unsigned index, miss side) {
   return often;
 }
 
+// Where the system has come to refuse what stops others. They may go on filling it.
+static void drain_own(unsigned index, release_fn release) {
+  constexpr unsigned batch = 128;
+  void* objects[batch];
+  for (unsigned done = 0; done < max_limit;) {
+    const unsigned taken = pop_batch(index, objects, batch);
+    if (!taken) return;
+    release(index, objects, taken);
+    done += taken;
+  }
+}
+
 void drain_index(unsigned index, release_fn release) {
+  if (!may_drain()) return drain_own(index, release);
   // Also where the header is 0: another drain may have the array's objects in its hands, under the
   // area's lock.
   bool goes_on = true;

@@ -76,7 +76,13 @@ void* kmem_cache::allocate(bool* clean, gfp_t gfp) {
   if (!taken) return nullptr;
   // The last one is the lowest address: it goes to the caller, the next lowest ends on top.
   const unsigned listed = percpu::push_batch(number_, objects, taken - 1);
-  if (listed < taken - 1) give_batch(objects + listed, taken - 1 - listed, true, false);
+  if (const unsigned left = taken - 1 - listed) {
+    // Who asks for an object may hold a lock that a destructor takes.
+    if (dtor_)
+      free_to_slabs(objects + listed, left);
+    else
+      give_batch(objects + listed, left, true, false);
+  }
   return objects[taken - 1];
 }
 

@@ -15,6 +15,7 @@
 
 #include "../preload/child.h"
 #include "../seccomp.h"
+#include "../survival/proc.h"
 #include "quarry/page.h"
 #include "quarry/stats.h"
 
@@ -378,6 +379,20 @@ TEST_F(Highmem, AgreesWithAModelOverRandomRequests) {
   for (std::thread& thread : threads)
     thread.join();
   EXPECT_EQ(wrong, 0u);
+}
+
+// 16 MiB of it for 1 GiB of pages, though none of them was touched.
+TEST_F(Highmem, ItsMapGoesBackWithThePages) {
+  std::vector<struct page*> pages(1 << 18);
+  for (struct page*& p : pages)
+    ASSERT_NE(p = highmem_page(), nullptr);
+  malloc_trim(0);
+  const size_t before = survival::resident_bytes();
+  for (struct page* p : pages)
+    put_page(p);
+  malloc_trim(0);
+  const size_t after = survival::resident_bytes();
+  EXPECT_GT(before, after + (size_t{12} << 20));
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ TEST(PoolSources, LeaveErrnoAlone) {
   errno = 0;
   EXPECT_EQ(mempool_alloc(pool, GFP_NOWAIT), nullptr);
   EXPECT_EQ(mempool_create_kmalloc_pool(1, PTRDIFF_MAX), nullptr);
+  EXPECT_EQ(mempool_create_kmalloc_pool(0, SIZE_MAX), nullptr);
   EXPECT_EQ(errno, 0);
   mempool_destroy(pool);
 }

@@ -474,4 +474,15 @@ TEST(Buddy, WhatIsAheadOfABlockThatGrewIsFreeForAllOthers) {
   EXPECT_EQ(u.free.dirty_units(), 15u);
 }
 
+// Whoever asks another zone next must not believe it of that one's block.
+TEST(Buddy, ABlockThatThereIsNotIsNotClean) {
+  units u(64);
+  u.free.give(0, 4, true);
+  bool clean = true;
+  EXPECT_EQ(u.free.take(3, 8, &clean), nullptr);
+  EXPECT_FALSE(clean);
+  EXPECT_NE(u.free.take(2, 4, &clean), nullptr);
+  EXPECT_TRUE(clean);
+}
+
 }  // namespace

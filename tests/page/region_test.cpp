@@ -9,6 +9,7 @@
 #include <string>
 
 #include "../preload/child.h"
+#include "../smaps.h"
 #include "os/file.h"
 #include "os/memory.h"
 #include "page/free_map.h"
@@ -180,6 +181,19 @@ TEST_F(Region, UnderALimitNoBlockIsLargerThanItIsAligned) {
 TEST_F(Region, IsRefusedWhereThereIsNoRoomForASmallOne) {
   const auto ended = reserve_within(2 * mib, [](bool reserved) { _exit(reserved ? 1 : 0); });
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << "\n" << ended.errors;
+}
+
+// Else it would be in every core dump from then on, and be made of more mappings.
+TEST_F(Region, StaysOutOfCoreDumpsWhereACommitIsRefused) {
+  const auto ended = preload_test::run_in_child([] {
+    char* last = frames_base + (region.frames.total << page_shift) - 16 * mib;
+    if (!has_flag(last, "dd")) _exit(1);
+    const rlimit none = {0, 0};
+    setrlimit(RLIMIT_DATA, &none);
+    if (commit_part(last + mib, mib)) _exit(2);
+    if (!has_flag(last, "dd")) _exit(3);
+  });
+  EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << ended.errors;
 }
 
 }  // namespace

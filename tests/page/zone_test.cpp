@@ -457,6 +457,75 @@ TEST_F(Zone, LastRunsDoNotGoOnAndOnWhileTheyLeaveGaps) {
   EXPECT_LE(z.free.committed_pages(), 5 * pages);
 }
 
+// Likewise, where it begins small enough for what is free at the end.
+TEST_F(Zone, BlocksThatGrowDoNotGoOnAndOnWhileTheyLeaveGaps) {
+  constexpr std::size_t pages = 2000;
+  bare_zone z(1 << 18);
+  bool clean;
+  page* held = nullptr;
+  for (int turn = 0; turn < 50; turn++) {
+    page* next = z.free.allocate_last(pages / 10, &clean);
+    if (!next) next = z.free.allocate(pages / 10, 1, &clean);
+    ASSERT_NE(next, nullptr);
+    std::size_t has = pages / 10;
+    for (std::size_t wanted; has < pages; has = wanted) {
+      wanted = std::min(pages, has + has / 2);
+      if (z.free.extend(next, has, wanted, true)) continue;
+      page* moved = z.free.allocate(wanted, 1, &clean);
+      ASSERT_NE(moved, nullptr);
+      z.free.free(next, has, false);
+      next = moved;
+    }
+    if (held) z.free.free(held, pages, false);
+    held = next;
+  }
+  EXPECT_LE(z.free.committed_pages(), 8 * pages);
+}
+
+// What must be had at once must also be had while other memory is on its way to the system.
+TEST_F(Zone, WhatIsBeingPurgedIsNotTheReserve) {
+  static bare_zone* purged;
+  static bool was_there;
+  static const auto take_one = [](frame_space*, std::size_t, std::size_t) {
+    bool clean;
+    page* head = purged->free.allocate_briefly(0, &clean, reserve::atomic);
+    was_there &= head != nullptr;
+    if (head) purged->free.free(head, 1, true);
+    return true;
+  };
+  static constexpr zone_backing backing = {bare_zone::agree, +take_one, 256, false};
+  bare_zone z(1 << 14, &backing);
+  purged = &z;
+  was_there = true;
+  z.free.keep_reserve();
+  const auto runs = z.runs_of(4096, 1);
+  ASSERT_EQ(runs.size(), 1u);
+  z.free.free(runs[0], 4096, false);
+  EXPECT_GT(z.free.purge(0, purge_depth::everything), 4000u);
+  EXPECT_TRUE(was_there);
+  EXPECT_EQ(z.free.dirty_pages(), 0u);
+}
+
+// Which part of a block that was put together is in memory is a guess, and may be a wrong one.
+TEST_F(Zone, APurgeOfEverythingTakesWhatCountsAsClean) {
+  constexpr std::size_t half = 1 << 10;
+  bool clean;
+  page* lower = normal_zone.allocate(half, 2 * half, &clean);
+  ASSERT_NE(lower, nullptr);
+  page* upper = lower + half;
+  if (!normal_zone.extend(lower, half, 2 * half, true)) GTEST_SKIP() << "there is something behind";
+  normal_zone.free(lower, half, false);
+  normal_zone.purge(0, purge_depth::everything);
+  mark(address_of(upper), half, 1);
+  normal_zone.free(upper, half, false);
+  page* taken = normal_zone.allocate(half, half, &clean);
+  ASSERT_NE(taken, nullptr);
+  EXPECT_EQ(taken, lower) << "the test is of no use";
+  normal_zone.purge(0, purge_depth::everything);
+  EXPECT_EQ(resident_pages(address_of(upper), half << page_shift), 0u);
+  normal_zone.free(taken, half, false);
+}
+
 TEST_F(Zone, GrowsNoFurtherThanItsFreeMapCan) {
   bare_zone z(1 << 16);
   auto runs = z.runs_of(100, 10);

@@ -1,6 +1,7 @@
 // Object caches without constructors: what comes out of them, and that it all goes back.
 #include <malloc.h>
 #include <quarry/slab.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "../../preload/child.h"
+#include "../../seccomp.h"
 #include "../../survival/proc.h"
 #include "slabinfo.h"
 
@@ -338,6 +340,32 @@ TEST(Cache, ThreadsMayGiveBackWhatOthersTook) {
     for (std::thread& t : threads)
       t.join();
   }
+}
+
+// A program may take membarrier(2) from itself, without which other CPUs' arrays are not reached.
+TEST(CacheWithoutMembarrier, LosesNothing) {
+  const auto result = run_in_child([] {
+    const cpu_set_t one = [] {
+      cpu_set_t set;
+      CPU_ZERO(&set);
+      CPU_SET(sched_getcpu(), &set);
+      return set;
+    }();
+    sched_setaffinity(0, sizeof one, &one);
+    kmem_cache_t* cache = kmem_cache_create("refused", 64, 0, 0, nullptr, nullptr);
+    std::vector<void*> objects(300);
+    for (int turn = 0; turn < 20; turn++) {
+      for (void*& object : objects)
+        object = kmem_cache_alloc(cache, GFP_KERNEL);
+      for (void* object : objects)
+        kmem_cache_free(cache, object);
+      if (turn == 10 && !seccomp_test::refuse(SYS_membarrier)) _exit(99);
+      if (turn > 10) kmem_cache_shrink(cache);
+    }
+    if (read_slabinfo()["refused"].active_objects != 0) _exit(1);
+    _exit(kmem_cache_destroy(cache) == 0 ? 0 : 2);
+  });
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status << result.errors;
 }
 
 }  // namespace

@@ -220,4 +220,17 @@ TEST_F(DmaObjects, EndInNullWhenTheZoneIsFull) {
   kfree(again);
 }
 
+// What malloc's statistics say is of malloc's memory.
+TEST_F(DmaObjects, DoNotCountAsTheHeaps) {
+  std::vector<void*> blocks(2500);
+  const size_t before = mallinfo2().uordblks;
+  for (void*& block : blocks)
+    ASSERT_NE(block = kmalloc(4096, kernel_dma), nullptr);
+  const size_t now = mallinfo2().uordblks;
+  EXPECT_LT(now, before + 65536);
+  EXPECT_GT(now + 65536, before);
+  for (void* block : blocks)
+    kfree(block);
+}
+
 }  // namespace
