@@ -53,7 +53,10 @@ def choose(given, without, directory, commit):
 
 def package_version(package):
     query = ["dpkg-query", "--show", "--showformat=${Version}", package]
-    shown = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        shown = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except FileNotFoundError:  # no Debian
+        return "unknown"
     return shown.stdout or "unknown"
 
 
@@ -79,7 +82,8 @@ def check_in_use(allocators, program):
 
 
 def rotated(names, turn):
-    """Each allocator goes first equally often, so that none always follows the same other."""
-    names = list(names)
-    turn %= len(names)
-    return names[turn:] + names[:turn]
+    """Each goes first in turn; every other turn goes backwards, so that none always follows the same other."""
+    first = turn % max(len(names), 1)
+    if turn % 2 == 0:
+        return names[first:] + names[:first]
+    return names[first::-1] + names[:first:-1]

@@ -7,14 +7,18 @@ import signal
 import subprocess
 import tempfile
 
+# Variables whose names begin so tell an allocator what to do, or git which repository is meant.
+KEPT_BACK = ("LD_PRELOAD", "QUARRY_CONF", "GLIBC_TUNABLES", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "TBB_MALLOC_",
+             "PYTHONMALLOC", "GLIBCXX_FORCE_NEW", "GIT_")
+
 
 class failed(Exception):
     """Why a run does not count: a short phrase, then perhaps a colon and more."""
 
 
 def environment():
-    """What programs get: the caller's environment, but nothing preloaded."""
-    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    """What programs get: the caller's environment, but for what would have them do something else."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(KEPT_BACK)}
 
 
 def run(launcher, library, program, seconds):

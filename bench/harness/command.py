@@ -16,7 +16,7 @@ BUSY = 1.0  # load average before the first run
 
 
 def run(given):
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # stopping what runs
+    end_on_signals()
     if len(given.compare) > 2:
         raise failure("--compare takes one file, or two")
     old = [results.read(file) for file in given.compare]
@@ -39,6 +39,13 @@ def run(given):
         raise failure("some runs failed, see above")
 
 
+def end_on_signals():
+    """As on Ctrl-C what runs is stopped and temporary files go; nohup's SIGHUP stays ignored."""
+    for number in signal.SIGTERM, signal.SIGHUP:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
 def measure(given):
     directory = prepare_build(given)
     commit = results.commit()
@@ -46,7 +53,8 @@ def measure(given):
     if not rows:
         raise failure(f"--only {given.only.pattern}: no benchmark matches")
     chosen = allocators.choose(dict(given.allocator), given.without, directory, commit)
-    packages.ensure({name: witness for row in rows for name, witness in row.packages.items()})
+    needed = {name: witness for row in rows for name, witness in row.packages.items()}
+    packages.ensure(needed if given.no_report else needed | packages.REPORT)
     allocators.check_in_use(chosen, [directory / "bench/micro/quarry_micro", "--benchmark_list_tests"])
     load = os.getloadavg()[0]
     if load > BUSY:
@@ -63,7 +71,8 @@ def prepare_build(given):
     if not given.build:
         build.benchmarks()
         return build.BUILD
-    parts = ("CMakeCache.txt", "bench/harness/quarry_launch")
+    parts = ("CMakeCache.txt", "libquarry.so", "bench/harness/quarry_launch",
+             "bench/micro/quarry_micro", "bench/micro/libquarry_limit.so")
     if not all((given.build / part).exists() for part in parts):
         raise failure(f"--build {given.build}: no benchmarks are built there")
     return given.build.resolve()

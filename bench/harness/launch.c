@@ -4,7 +4,8 @@
  *     quarry_launch [-c] [-s RUNS] -o FILE LIBRARY PROGRAM [ARGS...]
  *
  * LIBRARY may be empty. The program keeps the standard streams; SIGTERM and SIGINT are passed on to
- * it, and the exit status is a shell's. It is measured with all processes that it starts:
+ * it, and the exit status is a shell's. The launcher's end, whatever its cause, is the program's as
+ * well. It is measured with all processes that it starts:
  *
  *     status                    as in Python: the negative number of the signal that ended it
  *     wall, user, system        seconds; from vfork to its end, and of all processes waited for
@@ -14,7 +15,8 @@
  *     curve                     (-c) the samples: [seconds, KiB]
  *
  * -s starts it RUNS times more, with its output discarded and nobody looking, and reports the
- * median wall time and the mean user and system time of these runs instead.
+ * median wall time and the mean user and system time of these runs instead. A signal then ends the
+ * launcher.
  *
  * VmHWM is read from /proc/PID/status while a process stands at its exit with its memory still
  * there, by ptrace(2), which stops it at no other time but fork and exec. The ru_maxrss of wait4(2)
@@ -135,6 +137,7 @@ static void take_sample(double time) {
 static pid_t start(char** program, int traced, int output) {
   pid_t child = vfork();
   if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* PTRACE_O_EXITKILL is for traced ones. */
     if (output >= 0) dup2(output, STDOUT_FILENO);
     if (!traced || ptrace(PTRACE_TRACEME, 0, 0, 0) == 0) execvp(program[0], program);
     dprintf(STDERR_FILENO, "%s: %s\n", program[0], strerror(errno));
@@ -198,6 +201,13 @@ static int run_traced(char** program, double* wall) {
   return status;
 }
 
+/* Where nothing wakes waitpid up again, a signal that comes right before it would be lost. */
+static void end_by_signals(void) {
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
+  if (passed_on) raise(passed_on);
+}
+
 static int ascending(const void* a, const void* b) {
   const double x = *(const double*)a, y = *(const double*)b;
   return (x > y) - (x < y);
@@ -210,6 +220,7 @@ static int run_unwatched(char** program, int runs, double* wall, struct rusage* 
   double* times = calloc((size_t)runs, sizeof *times);
   int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (times == NULL || nowhere < 0) fail("/dev/null");
+  end_by_signals();
   getrusage(RUSAGE_CHILDREN, &before);
   for (int i = 0; i < runs && status == 0; ++i) {
     double begin = now();
@@ -221,7 +232,7 @@ static int run_unwatched(char** program, int runs, double* wall, struct rusage* 
   timersub(&used->ru_utime, &before.ru_utime, &used->ru_utime);
   timersub(&used->ru_stime, &before.ru_stime, &used->ru_stime);
   qsort(times, (size_t)runs, sizeof *times, ascending);
-  *wall = times[runs / 2];
+  *wall = (times[(runs - 1) / 2] + times[runs / 2]) / 2;
   free(times);
   return status;
 }

@@ -11,8 +11,11 @@ import subprocess
 
 from build import ROOT
 from failure import failure
+from harness import child
 
 SCHEMA = 1
+KEYS = ("date", "quarry_commit", "machine", "rounds", "quick", "allocators", "benchmarks")
+ROW_KEYS = ("suite", "name", "unit", "cost", "runs", "failures")
 
 
 def collect(given, allocators, benchmarks, rounds, commit):
@@ -37,15 +40,22 @@ def described(allocator):
 def machine():
     cpu = re.search(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.MULTILINE)
-    system = platform.freedesktop_os_release()
     return {
         "cpu": cpu[1] if cpu else platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "memory_kib": int(memory[1]),
         "kernel": platform.release(),
         "libc": " ".join(platform.libc_ver()),
-        "system": f"{system['ID'].capitalize()} {system.get('VERSION_ID', '')}".strip(),
+        "system": system(),
     }
+
+
+def system():
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:  # without such a file
+        return platform.system()
+    return f"{release['ID'].capitalize()} {release.get('VERSION_ID', '')}".strip()
 
 
 def commit():
@@ -54,7 +64,8 @@ def commit():
     if not git:
         return "unknown"
     shown = subprocess.run([git, "-C", ROOT, "describe", "--always", "--dirty", "--exclude", "*"],
-                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                           env=child.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                           text=True)
     return shown.stdout.strip() or "unknown"
 
 
@@ -79,8 +90,10 @@ def read(file):
     try:
         results = json.loads(pathlib.Path(file).read_text())
         known = results["schema"] == SCHEMA
-        _ = results["quick"], results["allocators"], results["benchmarks"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _ = [results[key] for key in KEYS], [row[key] for row in results["benchmarks"] for key in ROW_KEYS]
+    except KeyError as error:
+        raise failure(f"{file}: not the results of a run: {error} is missing") from None
+    except (OSError, ValueError, TypeError) as error:
         raise failure(f"{file}: not the results of a run: {error}") from None
     if not known:
         raise failure(f"{file}: results of schema {results['schema']}, this reads {SCHEMA}")

@@ -35,11 +35,10 @@ def measure(benchmarks, allocators, launcher, rounds, minutes, latency=False):
 
 def run_all(row, allocators, launcher, turn, latency):
     """Nothing can be compared without glibc's figure, so a row that fails there is left alone."""
-    for allocator in rotated(allocators, turn):
+    for allocator in rotated([entry for entry in allocators if row.is_for(entry)], turn):
         if allocators[0].name in row.failures:
             return
-        if row.is_for(allocator):
-            row.measure(launcher, allocator)
+        row.measure(launcher, allocator)
         if latency and row.is_for(allocator) and hasattr(row, "record_latency"):
             row.record_latency(launcher, allocator)
 

@@ -45,7 +45,7 @@ def show_means(results):
     for suite, rows in figures.suites(results).items():
         for key, title in (MEASURES | OTHERS).items():
             cells = mean_cells(rows, names, key)
-            if any(cells) and key != rows[0]["cost"]:
+            if any(cells) and any(row["cost"] != key for row in rows):
                 print(line(f"{suite}: {title}", "", cells))
 
 

@@ -1,9 +1,9 @@
 """git: a repository packed anew, every delta searched for."""
 
-import os
 import subprocess
 
 import generate
+from harness import child
 from row import row
 
 ENVIRONMENT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
@@ -14,7 +14,8 @@ REPACK = f"{PROGRAM} -c pack.threads=1 repack -q -a -d -f && echo objects/pack/*
 
 def prepare(directory, quick):
     def git(*arguments, **streams):
-        subprocess.run([PROGRAM, *arguments], cwd=directory, env=os.environ | ENVIRONMENT, check=True, **streams)
+        environment = child.environment() | ENVIRONMENT
+        subprocess.run([PROGRAM, *arguments], cwd=directory, env=environment, check=True, **streams)
 
     git("init", "-q", "--bare", ".")
     history = "".join(commits(150 if quick else 1000))

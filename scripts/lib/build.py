@@ -18,9 +18,9 @@ def library():
     """The path of an up-to-date library, built if need be."""
     if LIBRARY.exists() and not os.access(BUILD, os.W_OK):
         return LIBRARY
-    packages.ensure(packages.BUILD)
+    ensure(packages.BUILD)
     with lock():
-        if not (BUILD / "CMakeCache.txt").exists():
+        if not is_configured():
             configure()
         make("quarry_shared")
     return LIBRARY
@@ -28,10 +28,25 @@ def library():
 
 def benchmarks():
     """The library and all that measures it, built as what is measured must be: for release."""
-    packages.ensure(packages.BENCH)
+    ensure(packages.BENCH)
     with lock():
         configure("-DCMAKE_BUILD_TYPE=Release", "-DQUARRY_BENCH=ON")
         make("quarry_bench")
+
+
+def is_configured():
+    """By what CMake writes last: the cache is there also where it failed."""
+    return (BUILD / "cmake_install.cmake").exists()
+
+
+def ensure(wanted):
+    """The packages, but for a compiler and a tool that the folder has already, by whatever names."""
+    found = ()
+    if is_configured():
+        found = ("g++", "make")
+    elif "CMAKE_GENERATOR" in os.environ:
+        found = ("make",)
+    packages.ensure({package: witness for package, witness in wanted.items() if package not in found})
 
 
 @contextlib.contextmanager

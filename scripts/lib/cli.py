@@ -1,6 +1,8 @@
 """The command line of scripts/quarry; each subcommand is a module of its own."""
 
 import argparse
+import os
+import signal
 import sys
 
 import build
@@ -17,12 +19,11 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="quarry", description="Run programs on the Quarry allocator.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    run = commands.add_parser(
-        "run", help="run a program with Quarry preloaded; without a program, a short tour")
-    run.add_argument("program", nargs="?", metavar="PROGRAM")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
-    run.set_defaults(action=lambda given: launch.run(given.program, given.arguments)
-                     if given.program else tour.tour())
+    starter = commands.add_parser(
+        "run", usage="%(prog)s [-h] [PROGRAM [ARGS...]]",
+        help="run a program with Quarry preloaded; without a program, a short tour")
+    starter.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    starter.set_defaults(action=run)
 
     show = commands.add_parser("options", help="print the options that QUARRY_CONF takes")
     show.set_defaults(action=lambda given: options.options())
@@ -35,19 +36,37 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def run(given):
+    words = given.words[1:] if given.words[:1] == ["--"] else given.words  # any other is the program's
+    if words:
+        launch.run(words[0], words[1:])
+    else:
+        tour.tour()
+
+
 def bench(given):
     from harness import command  # here, so that no other command waits for all that it needs
 
     command.run(given)
 
 
-def main():
-    given = parse_arguments()
+def perform():
     try:
+        given = parse_arguments()
         given.action(given)
+    finally:
+        sys.stdout.flush()  # not at the exit, where no handler is left
+
+
+def main():
+    try:
+        perform()
     except failure as error:
         print(f"quarry: {error}", file=sys.stderr)
         sys.exit(error.status)
+    except BrokenPipeError:  # the reader has seen enough; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -78,8 +78,11 @@ def preloaded(environment, library):
 
 def defines_malloc(library):
     """Whether a library defines malloc; one named without a folder is not looked for."""
-    symbols = subprocess.run(["readelf", "-W", "--dyn-syms", library], env={"PATH": os.defpath},
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        symbols = subprocess.run(["readelf", "-W", "--dyn-syms", library], env={"PATH": os.defpath},
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:  # without binutils nothing is known
+        return None
     return re.search(rb" (?!UND)\S+ malloc(@.*)?$", symbols.stdout, re.MULTILINE)
 
 
@@ -90,10 +93,17 @@ def obstacles(path):
         status.st_mode & stat.S_ISGID and status.st_gid != os.getegid()
     ):
         yield "is set-uid or set-gid: the loader does not preload Quarry into it"
-    elif os.geteuid() != 0 and "security.capability" in os.listxattr(path):
+    elif os.geteuid() != 0 and has_capabilities(path):
         yield "has file capabilities: the loader does not preload Quarry into it"
     if is_static(path):
         yield "is statically linked: Quarry cannot be preloaded into it"
+
+
+def has_capabilities(path):
+    try:
+        return "security.capability" in os.listxattr(path)
+    except OSError:  # a file system without attributes
+        return False
 
 
 def is_static(path):
@@ -106,6 +116,9 @@ def is_static(path):
             return False
         (offset,) = struct.unpack_from("<Q", header, 32)
         size, count = struct.unpack_from("<HH", header, 54)
-        file.seek(offset)
-        entries = file.read(size * count)
-    return all(struct.unpack_from("<I", entries, i * size)[0] != PT_INTERP for i in range(count))
+        try:
+            file.seek(offset)
+            entries = file.read(size * count)
+            return all(struct.unpack_from("<I", entries, i * size)[0] != PT_INTERP for i in range(count))
+        except (OSError, ValueError, struct.error):  # a damaged file, of which the kernel says more
+            return False

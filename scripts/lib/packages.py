@@ -1,7 +1,7 @@
 """Which Debian packages are missing, and their installation.
 
 A package is known by something it brings along, a command or a file, so that a compiler installed
-in another way counts as well.
+in another way counts as well. Where one of several will do, they are a tuple.
 """
 
 import glob
@@ -12,11 +12,15 @@ import sys
 
 from failure import failure
 
-BUILD = {"g++": "g++", "cmake": "cmake", "make": "make"}
+# As CMake looks for a compiler, where none is named.
+COMPILERS = (*os.environ.get("CXX", "").split()[:1], "c++", "g++", "clang++")
+
+BUILD = {"g++": COMPILERS, "cmake": "cmake", "make": "make"}
 
 BENCH = BUILD | {"libbenchmark-dev": "/usr/include/benchmark/benchmark.h"}
 
 TESTS = BENCH | {
+    "g++": "g++",
     "clang": "clang",
     "clang-format": "clang-format",
     "libclang-rt-14-dev": "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.a",
@@ -40,6 +44,8 @@ REPORT = {"python3-matplotlib": "/usr/lib/python3/dist-packages/matplotlib/__ini
 
 
 def is_there(witness):
+    if isinstance(witness, tuple):
+        return any(map(is_there, witness))
     return glob.glob(witness) if "/" in witness else shutil.which(witness)
 
 

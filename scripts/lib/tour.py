@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+import sys
 
 import launch
 from failure import failure
@@ -19,7 +20,7 @@ and reads them back. The best of {rounds} runs each:
 
 def tour():
     library = launch.library()
-    command = ["/usr/bin/python3", str(WORKLOAD)]
+    command = [sys.executable, str(WORKLOAD)]
     plain = {name: value for name, value in os.environ.items()
              if name not in ("LD_PRELOAD", "QUARRY_CONF")} | {"PYTHONMALLOC": "malloc"}
     quarry = plain | {"LD_PRELOAD": str(library)}
@@ -41,7 +42,7 @@ def tour():
 
 
 def successful(command, environment):
-    result = measure(command, environment, stdout=subprocess.DEVNULL)
+    result = measure(command, environment)
     if result.status != 0:
         raise failure(f"the tour's program ended with status {result.status}")
     return result

@@ -62,14 +62,28 @@ class Command(unittest.TestCase):
         self.assertRegex(compared.stdout, r"start/true .*\+0\.0%")
         self.assertRegex(bench("--compare", file).stderr, "only one is --quick")
 
+    def test_a_reader_that_has_seen_enough_is_no_error(self):
+        _, file, _ = self.run_quick("^start/true$", "--rounds", "1")
+        for arguments in ["bench", "--compare", file, file], ["bench", "--help"]:
+            with subprocess.Popen([ROOT / "scripts/quarry", *arguments], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE) as command:
+                command.stdout.close()
+                self.assertEqual(command.stderr.read(), b"")
+
     def test_bad_input_is_one_line_and_a_failure(self):
-        nothing = self.folder / "nothing"
+        nothing, unfinished, partial = (self.folder / name for name in ("nothing", "unfinished", "partial"))
+        (unfinished / "bench/harness").mkdir(parents=True)
+        for part in "CMakeCache.txt", "bench/harness/quarry_launch":
+            (unfinished / part).touch()
+        partial.write_text('{"schema": 1, "date": "", "quick": true, "allocators": {}, "benchmarks": []}')
         for arguments, reason in [
             (["--build", BUILD, "--only", "no such row"], "no benchmark matches"),
             (["--build", BUILD, "--without", "glibc"], "--without glibc: not one of"),
             (["--build", BUILD, "--allocator", f"glibc={LIBRARY}"], "--allocator glibc: what the others"),
             (["--build", nothing], "no benchmarks are built there"),
+            (["--build", unfinished], "no benchmarks are built there"),
             (["--compare", nothing], "not the results of a run"),
+            (["--compare", partial, partial], "'quarry_commit' is missing"),
             (["--suite", nothing, "--build", BUILD], "cannot read"),
         ]:
             done = bench(*arguments)

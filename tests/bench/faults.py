@@ -4,6 +4,7 @@ import os
 import pathlib
 import types
 import unittest
+from unittest import mock
 
 from harness import benchmark, child, figures, rounds, workloads
 from harness.allocators import allocator
@@ -62,6 +63,17 @@ class Faults(unittest.TestCase):
         with self.assertRaisesRegex(child.failed, "^timeout"):
             child.run(BUILD / "bench/harness/quarry_launch", "", row, 0.5)
         self.assertNotIn("sleep 1000", running())
+
+    def test_what_the_shell_tells_an_allocator_does_not_reach_the_program(self):
+        (row,) = workloads.benchmarks([declared(1)], BUILD, False)
+        row.command = ["/usr/bin/env"]
+        row.environment = {"PYTHONMALLOC": "malloc"}
+        shell = {"PYTHONMALLOC": "debug", "MALLOC_ARENA_MAX": "1", "QUARRY_CONF": "checks:on", "OTHER": "1"}
+        with mock.patch.dict(os.environ, shell):
+            printed, _ = child.run(BUILD / "bench/harness/quarry_launch", "", row, 60)
+        variables = dict(line.split("=", 1) for line in printed.decode().splitlines() if "=" in line)
+        self.assertEqual({name: variables.get(name) for name in shell},
+                         {"PYTHONMALLOC": "malloc", "MALLOC_ARENA_MAX": None, "QUARRY_CONF": None, "OTHER": "1"})
 
     def test_without_a_right_run_under_glibc_nothing_is_compared(self):
         (row,) = workloads.benchmarks([declared(1)], BUILD, False)

@@ -4,7 +4,7 @@ import contextlib
 import io
 import unittest
 
-from harness import changes, figures, table
+from harness import allocators, changes, figures, table
 
 NAMES = ["glibc", "quarry", "other"]
 
@@ -86,6 +86,11 @@ class Figures(unittest.TestCase):
     def test_rows_without_the_figure_have_no_mean(self):
         self.assertEqual(figures.means([benchmark({"glibc": [1]})], NAMES, "peak_kib", figures.over_best), {})
 
+    def test_a_clock_is_not_among_the_means_only_where_it_is_the_cost_of_every_row(self):
+        first, second = (benchmark({"glibc": [1], "quarry": [1]}, name=name, key="cpu") for name in "ab")
+        self.assertNotIn("processor time", shown(table.show, results(first, second)))
+        self.assertIn("processor time", shown(table.show, results(first, second | {"cost": "wall"})))
+
     def test_notable_rows_are_listed(self):
         rows = [benchmark({"glibc": [1], "quarry": [1.2]}, name="near"),
                 benchmark({"glibc": [1], "quarry": [2]}, name="far"),
@@ -127,6 +132,20 @@ class Changes(unittest.TestCase):
         self.assertRegex(text, r"test/both .*\+100\.0% +worse")
         self.assertIn("only in the old run: 1 rows", text)
         self.assertIn("only in the new run: 1 rows", text)
+
+
+class Order(unittest.TestCase):
+    def test_each_goes_first_and_follows_each_neighbour(self):
+        for count in range(1, 8):
+            names = list(range(count))
+            orders = [allocators.rotated(names, turn) for turn in range(count)]
+            self.assertEqual([order[0] for order in orders], names)
+            self.assertTrue(all(sorted(order) == names for order in orders))
+        self.assertEqual(allocators.rotated(names, 2)[:3], [2, 3, 4])
+        self.assertEqual(allocators.rotated(names, 3)[:3], [3, 2, 1])
+
+    def test_nobody_may_be_left(self):
+        self.assertEqual(allocators.rotated([], 3), [])
 
 
 if __name__ == "__main__":

@@ -71,6 +71,18 @@ class Launch(unittest.TestCase):
             launcher.terminate()
             self.assertEqual(launcher.wait(30), 7)
 
+    def test_a_program_that_hangs_when_nobody_looks_ends_with_the_launcher(self):
+        program = 'mkdir "$1" && exit 0; echo hangs >&2; exec sleep 100'  # hangs in the second run
+        for number in signal.SIGTERM, signal.SIGINT, signal.SIGKILL:
+            mark = self.file.with_name(number.name)
+            with subprocess.Popen([LAUNCH, "-s", "1", "-o", self.file, "", "/bin/sh", "-c", program, "sh", mark],
+                                  stderr=subprocess.PIPE) as launcher:
+                while launcher.stderr.readline() != b"hangs\n":
+                    pass
+                launcher.send_signal(number)
+                launcher.communicate(timeout=30)  # the program's end closes the pipe
+                self.assertEqual(launcher.returncode, -number)
+
     def test_what_a_program_leaves_behind_is_ended(self):
         begin = time.monotonic()
         done = self.launch("", "/bin/sh", "-c", "sleep 50 & exit 0", stdout=subprocess.PIPE)
