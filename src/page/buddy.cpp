@@ -48,12 +48,22 @@ void buddy::settle() {
   keep_in(ahead.first, ahead.count, ahead.as);
 }
 
-// From the smallest block on one list in which they fit. Nothing is ahead of a block.
+// The lowest of the blocks on one list in which they fit that were freed last of their order.
+page* buddy::lowest_front(free_list where, unsigned order) const {
+  page* lowest = nullptr;
+  for (u32 fitting = nonempty_[index_of(where)] >> order << order; fitting;
+       fitting &= fitting - 1) {
+    page* front = lists_[index_of(where)][std::countr_zero(fitting)].front();
+    lowest = lowest ? std::min(lowest, front) : front;
+  }
+  return lowest;
+}
+
+// Nothing is ahead of a block.
 page* buddy::cut(free_list where, unsigned order, std::size_t count) {
-  const u32 fitting = nonempty_[index_of(where)] >> order << order;
-  if (!fitting) return nullptr;
-  const unsigned found = std::countr_zero(fitting);
-  page* head = lists_[index_of(where)][found].front();
+  page* head = lowest_front(where, order);
+  if (!head) return nullptr;
+  const unsigned found = head->order;
   const std::size_t number = space_->number_of(head);
   const state s = remove(head);
   map_.clear(number, count);

@@ -23,7 +23,8 @@ class buddy {
 
   // The first `count` units of a block of 2^order; the rest stays free. nullptr if there is no such
   // block. Dirty ones first, the most recently freed before older ones: what is in memory is used
-  // again before more is taken. `clean` tells which it was.
+  // again before more is taken. Among those what lies low rather than what is small, so that small
+  // requests leave room for large ones. `clean` tells which it was.
   page* take(unsigned order, std::size_t count, bool* clean);
 
   // Likewise, but of dirty blocks alone.
@@ -90,6 +91,7 @@ class buddy {
   };
 
   void settle();
+  page* lowest_front(free_list where, unsigned order) const;
   page* cut(free_list where, unsigned order, std::size_t count);
   void insert(std::size_t number, unsigned order, state s);
   state remove(page* head);

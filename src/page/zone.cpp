@@ -331,11 +331,6 @@ page* zone::isolate(std::size_t keep, bool all, unsigned least) {
   page* head = buddy_.take_dirty(all, least);
   if (!head) return nullptr;
   head->kind = page_kind::cached;
-  // What must be had without waiting must be had now, too.
-  while (head->order > 0 && buddy_.free_units() < marks().high) {
-    page* second = halve(head);
-    give(second, std::size_t{1} << second->order, second->count == 0);
-  }
   const std::size_t unneeded = unneeded_pages();
   unneeded_.store(unneeded - std::min<std::size_t>(unneeded, head->count),
                   std::memory_order_relaxed);
@@ -398,9 +393,9 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
   return purged;
 }
 
-bool zone::trim(page* first, std::size_t pages, bool everything) {
+bool zone::trim(page* first, std::size_t pages, bool cuts_huge_pages) {
   const std::size_t number = space_->number_of(first);
-  if (number >= huge_from() && !everything) return false;
+  if (number >= huge_from() && !cuts_huge_pages) return false;
   keep_hole_open(number, pages);
   return backing_->purge(space_, number, pages);
 }

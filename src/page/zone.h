@@ -129,9 +129,9 @@ class zone {
   void start_period() QUARRY_EXCLUDES(lock_);
 
   // Gives the memory of pages in use back, which then read as zero; fewer than a slab may have,
-  // whose map entries stay as they are. False where it stays, and for parts of huge pages that were
-  // asked for, unless it is to be everything. By one thread at a time (reclaim_lock).
-  bool trim(page* first, std::size_t pages, bool everything);
+  // whose map entries stay as they are. False where it stays, and of huge pages that were asked
+  // for, unless these may be cut up. By one thread at a time (reclaim_lock).
+  bool trim(page* first, std::size_t pages, bool cuts_huge_pages);
 
   // From now on the zone keeps a reserve. Until then its watermarks are 0.
   void keep_reserve() { keeps_reserve_.store(true, std::memory_order_relaxed); }

@@ -247,6 +247,7 @@ class alignas(cache_line) kmem_cache {
   struct claim {
     static constexpr unsigned most_runs = 16;
     page* slab;
+    bool cuts_huge_pages;
     unsigned count;
     page_run runs[most_runs];
   };

@@ -17,8 +17,10 @@ namespace {
 constexpr std::size_t more_spare = 2 * mib >> 16;
 constexpr std::size_t more_spare_share = 8;
 
-// What is not worth the page faults, if the cache is needed again.
+// What is not worth the page faults, if the cache is needed again, and what huge pages are not cut
+// up for: shares of the cache.
 constexpr std::size_t kept_spare_share = 16;
+constexpr std::size_t huge_spare_share = 8;
 
 // Slabs of a cache that are looked at under one locking; and in one look, each of which may take a
 // cache miss: by the helper, and by a thread of the program's, which also gives no more pages back.
@@ -74,10 +76,10 @@ void kmem_cache::trim(trim_look* look) {
 // that the next look goes on where this one ended. Returns, for a while, once a slab has something
 // to be claimed or the lock was held for long enough; and false at the end.
 bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) {
-  const std::size_t kept = look->depth == trim_depth::everything
-                               ? 0
-                               : in_units(std::size_t{slabs_} * shape_.pages) / kept_spare_share;
-  if (spare() <= kept) return false;
+  const bool is_all = look->depth == trim_depth::everything;
+  const std::size_t size = in_units(std::size_t{slabs_} * shape_.pages);
+  if (spare() <= (is_all ? 0 : size / kept_spare_share)) return false;
+  claimed->cuts_huge_pages = is_all || spare() > size / huge_spare_share;
   await_spare(true);
   for (unsigned i = 0; i < most_at_once; i++) {
     page* slab = partial_.back();
@@ -144,7 +146,7 @@ void kmem_cache::purge(const claim& claimed, trim_look* look) {
   zone* z = zone_of(claimed.slab);
   for (unsigned i = 0; i < claimed.count; i++) {
     const page_run& run = claimed.runs[i];
-    if (z->trim(claimed.slab + run.first, run.pages, look->depth == trim_depth::everything))
+    if (z->trim(claimed.slab + run.first, run.pages, claimed.cuts_huge_pages))
       look->result.pages += run.pages;
   }
   void* wrong;

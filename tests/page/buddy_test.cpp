@@ -485,4 +485,16 @@ TEST(Buddy, ABlockThatThereIsNotIsNotClean) {
   EXPECT_TRUE(clean);
 }
 
+// What is left of a large request that comes and goes must not be where small ones settle.
+TEST(Buddy, ALowBlockIsCutRatherThanASmallOneThatLiesHigher) {
+  units u(1024);
+  u.free.give(0, 64, false);
+  u.free.give(513, 1, false);
+  u.free.give(516, 4, false);
+  bool clean;
+  EXPECT_EQ(u.number_of(u.free.take(0, 1, &clean)), 0u);
+  EXPECT_EQ(u.number_of(u.free.take(2, 4, &clean)), 4u);
+  EXPECT_EQ(u.number_of(u.free.take(0, 1, &clean)), 1u);
+}
+
 }  // namespace

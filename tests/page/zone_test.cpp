@@ -482,30 +482,6 @@ TEST_F(Zone, BlocksThatGrowDoNotGoOnAndOnWhileTheyLeaveGaps) {
   EXPECT_LE(z.free.committed_pages(), 8 * pages);
 }
 
-// What must be had at once must also be had while other memory is on its way to the system.
-TEST_F(Zone, WhatIsBeingPurgedIsNotTheReserve) {
-  static bare_zone* purged;
-  static bool was_there;
-  static const auto take_one = [](frame_space*, std::size_t, std::size_t) {
-    bool clean;
-    page* head = purged->free.allocate_briefly(0, &clean, reserve::atomic);
-    was_there &= head != nullptr;
-    if (head) purged->free.free(head, 1, true);
-    return true;
-  };
-  static constexpr zone_backing backing = {bare_zone::agree, +take_one, 256, false};
-  bare_zone z(1 << 14, &backing);
-  purged = &z;
-  was_there = true;
-  z.free.keep_reserve();
-  const auto runs = z.runs_of(4096, 1);
-  ASSERT_EQ(runs.size(), 1u);
-  z.free.free(runs[0], 4096, false);
-  EXPECT_GT(z.free.purge(0, purge_depth::everything), 4000u);
-  EXPECT_TRUE(was_there);
-  EXPECT_EQ(z.free.dirty_pages(), 0u);
-}
-
 // Which part of a block that was put together is in memory is a guess, and may be a wrong one.
 TEST_F(Zone, APurgeOfEverythingTakesWhatCountsAsClean) {
   constexpr std::size_t half = 1 << 10;
