@@ -31,7 +31,8 @@ struct alignas(cache_line) page {
   u32 count;     // run: frames; slab: objects not in the index, so in use; block: references;
                  // free_block: dirty frames; cached on a per-CPU list: 0 if the block is clean;
                  // vm_map: pages that are mapped
-  u64 words[5];  // slab: the first words of the index; vm_area: bytes committed; in ZONE_HIGHMEM
+  u64 words[5];  // slab: when it was used, and the first words of the index; vm_area: bytes
+                 // committed; in ZONE_HIGHMEM
                  // see page/highmem.h
 };
 static_assert(sizeof(page) == cache_line);

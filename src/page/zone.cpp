@@ -16,10 +16,6 @@ namespace {
 // pages come unasked, the first touch of 2 MiB that are committed makes all of them so.
 constexpr std::size_t region_step = 1 * mib >> page_shift;
 
-// From so many pages on, a purged block's own map entries (64 bytes per page, so whole pages of
-// them) are given back as well.
-constexpr std::size_t map_purge_pages = 1 << 7;
-
 constexpr std::size_t most_reserve = 64 * mib;
 
 // With the option `huge` a zone of so many pages grows by huge ones from there on. Not sooner,
@@ -393,9 +389,12 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
   return purged;
 }
 
-bool zone::trim(page* first, std::size_t pages, bool cuts_huge_pages) {
+bool zone::may_be_huge(const page* p) const {
+  return backing_->may_be_huge && space_->number_of(p) >= huge_from();
+}
+
+bool zone::trim(page* first, std::size_t pages) {
   const std::size_t number = space_->number_of(first);
-  if (number >= huge_from() && !cuts_huge_pages) return false;
   keep_hole_open(number, pages);
   return backing_->purge(space_, number, pages);
 }

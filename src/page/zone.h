@@ -26,8 +26,10 @@ struct zone_backing {
   bool may_be_huge;  // the pages of a large zone, with the option `huge`
 };
 
-// Gives back the map of a free block that was purged, if that is pages: only its head has anything
+// Gives back the map of a free block that was purged, if that is pages, as from so many of its own
+// on: only its head has anything
 // in its map entry, so those that hold nothing but its tails may read as zero.
+inline constexpr std::size_t map_purge_pages = 1 << 7;
 void purge_map(page* head, std::size_t pages);
 
 // What is purged.
@@ -128,10 +130,13 @@ class zone {
   std::size_t purge(std::size_t keep, purge_depth depth) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 
-  // Gives the memory of pages in use back, which then read as zero; fewer than a slab may have,
-  // whose map entries stay as they are. False where it stays, and of huge pages that were asked
-  // for, unless these may be cut up. By one thread at a time (reclaim_lock).
-  bool trim(page* first, std::size_t pages, bool cuts_huge_pages);
+  // Gives the memory of pages in use back, which then read as zero. Fewer than map_purge_pages, so
+  // that their map entries stay as they are. False where it stays. By one thread at a time
+  // (reclaim_lock).
+  bool trim(page* first, std::size_t pages);
+
+  // Whether the page may be a part of a huge page that was asked for.
+  bool may_be_huge(const page* p) const;
 
   // From now on the zone keeps a reserve. Until then its watermarks are 0.
   void keep_reserve() { keeps_reserve_.store(true, std::memory_order_relaxed); }
@@ -180,7 +185,8 @@ class zone {
   std::size_t limit_ = 0;  // written at start-up; 0 is the end of the space
   frame_space* const space_;
   const zone_backing* const backing_;
-  std::size_t small_ = 0;  // frames below refuse huge pages; purge() alone reads and writes it
+  std::size_t small_ =
+      0;  // frames below refuse huge pages; purge() and trim() alone read and write it
 
   os::lock lock_;
   buddy buddy_ QUARRY_GUARDED_BY(lock_);

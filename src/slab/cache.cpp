@@ -408,13 +408,10 @@ void kmem_cache::empty_shared() {
   }
 }
 
-void kmem_cache::release_empty() {
-  list<page> empty;
-  {
-    os::lock_guard guard(lock_);
-    take_empty(&empty, 0);
-  }
-  release_slabs(&empty, true);
+bool kmem_cache::take_all_empty(list<page>* slabs) {
+  os::lock_guard guard(lock_);
+  take_empty(slabs, 0);
+  return slabs_ == 0;
 }
 
 void kmem_cache::take_empty(list<page>* taken, unsigned keep) {

@@ -207,8 +207,10 @@ class alignas(cache_line) kmem_cache {
   // The pages of slabs in which no object is out go back to the system, see cache_trim.cpp.
   void trim(trim_look* look) QUARRY_EXCLUDES(lock_);
 
-  // Releases empty slabs; destructors run.
-  void release_empty() QUARRY_EXCLUDES(lock_);
+  // Takes all empty slabs, which go to release_slabs(); returns whether no other is left.
+  bool take_all_empty(list<page>* slabs) QUARRY_EXCLUDES(lock_);
+  // Destructors run.
+  void release_slabs(list<page>* slabs, bool to_zone) QUARRY_EXCLUDES(lock_);
 
   // The object's size if it is one in use, as far as its slab knows and this CPU's array, if it is
   // the last one in (others in arrays pass). Dies in the name of `call` otherwise. Takes locks
@@ -247,7 +249,6 @@ class alignas(cache_line) kmem_cache {
   struct claim {
     static constexpr unsigned most_runs = 16;
     page* slab;
-    bool cuts_huge_pages;
     unsigned count;
     page_run runs[most_runs];
   };
@@ -304,16 +305,23 @@ class alignas(cache_line) kmem_cache {
   void empty_shared() QUARRY_EXCLUDES(lock_);
   void* take_back(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
-  // Bytes of free objects in slabs that are partly in use, in units of 64 KiB.
+  // Free objects of slabs that are partly in use; and their bytes, in units of 64 KiB.
+  std::size_t spare_objects() const QUARRY_REQUIRES(lock_) {
+    return std::size_t{slabs_ - empty_count_} * shape_.objects - objects_out_;
+  }
   std::size_t spare() const QUARRY_REQUIRES(lock_) {
-    const std::size_t objects = std::size_t{slabs_ - empty_count_} * shape_.objects - objects_out_;
-    return objects * shape_.object_size >> 16;
+    return std::min<std::size_t>(spare_objects() * shape_.object_size >> 16, UINT16_MAX);
+  }
+  std::size_t units() const QUARRY_REQUIRES(lock_) {
+    return std::size_t{slabs_} * shape_.pages >> (16 - page_shift);
   }
   void await_spare(bool after_look) QUARRY_REQUIRES(lock_);
-  bool can_be_trimmed() const {
+  bool can_be_trimmed() const QUARRY_REQUIRES(lock_) {
     const bool is_kept = layout_.checks || ctor_ || dtor_;
-    return shape_.pages > 1 && !shape_.single && !is_kept && shape_.space == &region.frames;
+    const bool has_pages = shape_.pages > 1 && shape_.pages < map_purge_pages && !shape_.single;
+    return has_pages && !is_kept && shape_.space == &region.frames;
   }
+  bool is_worth_a_look(trim_depth depth) const QUARRY_REQUIRES(lock_);
   bool look_at_slabs(trim_look* look, unsigned* left, claim* claimed) QUARRY_REQUIRES(lock_);
   bool look_at_slab(page* slab, trim_look* look, claim* claimed) QUARRY_REQUIRES(lock_);
   void purge(const claim& claimed, trim_look* look) QUARRY_EXCLUDES(lock_);
@@ -329,7 +337,6 @@ class alignas(cache_line) kmem_cache {
   void store(const returned_word& r) QUARRY_REQUIRES(lock_);
   unsigned return_to_slabs(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   void take_empty(list<page>* taken, unsigned keep) QUARRY_REQUIRES(lock_);
-  void release_slabs(list<page>* slabs, bool to_zone) QUARRY_EXCLUDES(lock_);
   const char* flush_call() const {
     return is_dedicated() ? "kmem_cache_free" : "free";
   }
@@ -338,7 +345,7 @@ class alignas(cache_line) kmem_cache {
   // Written by create().
   slab_shape shape_{};
   u16 number_ = 0;
-  // From so much spare() on reclaim is to look at the slabs. Under the lock.
+  // From more spare() than this on reclaim is to look at the slabs. Under the lock.
   u16 awaited_spare_ = 0;
   // Objects that move between the arrays at a time. Written by create() and under the lock; read
   // anywhere.

@@ -12,18 +12,20 @@ namespace quarry {
 
 namespace {
 
-// Spare memory that is worth a look: this much more than at the last, and that share of the
-// cache's, in units of 64 KiB. A small program never sees the helper for it.
+// Spare memory that has the helper look at the slabs, in units of 64 KiB: this much more than at
+// the last look, and that share of the cache's. A small program never sees the helper for it.
 constexpr std::size_t more_spare = 2 * mib >> 16;
 constexpr std::size_t more_spare_share = 8;
 
-// What is not worth the page faults, if the cache is needed again, and what huge pages are not cut
-// up for: shares of the cache.
+// What is not worth the page faults, if the cache is needed again: less than this, or than that
+// share of the cache's. And the share that huge pages are not cut up for.
+constexpr std::size_t kept_spare = 512 * kib >> 16;
 constexpr std::size_t kept_spare_share = 16;
 constexpr std::size_t huge_spare_share = 8;
 
 // Slabs of a cache that are looked at under one locking; and in one look, each of which may take a
-// cache miss: by the helper, and by a thread of the program's, which also gives no more pages back.
+// cache miss: by the helper, and by a thread of the program's, which also gives no more pages back,
+// of all caches together.
 constexpr unsigned most_at_once = 64;
 constexpr unsigned most_by_helper = 16384;
 constexpr unsigned most_by_program = 2048;
@@ -45,22 +47,22 @@ bool has_ended(const trim_look& look) {
   return look.depth == trim_depth::some && look.result.pages >= most_pages_by_program;
 }
 
-std::size_t in_units(std::size_t pages) {
-  return pages >> (16 - page_shift);
-}
-
 }  // namespace
 
-// More than there is now; or than there was at the least since the last look.
+// More than there is now; or than there was at the least since the last look. At the most that can
+// be counted, 4 GiB, no more is awaited.
 void kmem_cache::await_spare(bool after_look) {
-  const std::size_t more =
-      more_spare + in_units(std::size_t{slabs_} * shape_.pages) / more_spare_share;
+  const std::size_t more = more_spare + units() / more_spare_share;
   const std::size_t awaited = std::min<std::size_t>(spare() + more, UINT16_MAX);
   if (after_look || awaited < awaited_spare_) awaited_spare_ = static_cast<u16>(awaited);
 }
 
+bool kmem_cache::is_worth_a_look(trim_depth depth) const {
+  if (depth == trim_depth::everything) return spare_objects() != 0;
+  return spare() > std::max(kept_spare, units() / kept_spare_share);
+}
+
 void kmem_cache::trim(trim_look* look) {
-  if (!can_be_trimmed()) return;
   unsigned left = most_slabs(look->depth);
   for (bool goes_on = true; goes_on;) {
     claim claimed{};
@@ -76,18 +78,22 @@ void kmem_cache::trim(trim_look* look) {
 // that the next look goes on where this one ended. Returns, for a while, once a slab has something
 // to be claimed or the lock was held for long enough; and false at the end.
 bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) {
-  const bool is_all = look->depth == trim_depth::everything;
-  const std::size_t size = in_units(std::size_t{slabs_} * shape_.pages);
-  if (spare() <= (is_all ? 0 : size / kept_spare_share)) return false;
-  claimed->cuts_huge_pages = is_all || spare() > size / huge_spare_share;
+  if (!can_be_trimmed()) return false;
+  if (has_ended(*look)) {
+    look->result.may_follow = true;
+    return false;
+  }
   await_spare(true);
+  if (!is_worth_a_look(look->depth)) return false;
+  *left = std::min(*left, slabs_);  // others may go on adding to the list
   for (unsigned i = 0; i < most_at_once; i++) {
     page* slab = partial_.back();
-    if (!slab || slab->words[use_word] >> 1 == look->number) return false;
-    if ((*left)-- == 0 || has_ended(*look)) {
+    if (!slab || slab->words[use_word] >> use_look_shift == look->number) return false;
+    if (*left == 0) {
       look->result.may_follow = true;
       return false;
     }
+    --*left;
     move_to_front(slab);
     if (look_at_slab(slab, look, claimed)) return true;
   }
@@ -96,15 +102,18 @@ bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) 
 
 // Returns whether it has something to be claimed.
 bool kmem_cache::look_at_slab(page* slab, trim_look* look, claim* claimed) {
-  u64& use = slab->words[use_word];
-  const bool is_used = use == 0;
-  const bool is_trimmed = use & 1;
-  use = look->number << 1;
-  if (is_used && look->depth != trim_depth::everything) {
+  const bool is_all = look->depth == trim_depth::everything;
+  const u64 before = slab->words[use_word];
+  const u64 now = look->number << use_look_shift;
+  slab->words[use_word] = now;
+  if (before == 0 && !is_all) {
     look->result.may_follow = true;
     return false;
   }
-  use |= 1;
+  const bool cuts_huge_pages = is_all || spare() > units() / huge_spare_share;
+  if (!cuts_huge_pages && zone_of(slab)->may_be_huge(slab)) return false;
+  slab->words[use_word] = now | use_trimmed | (before & use_refused);
+  const bool is_trimmed = before & use_trimmed && !(is_all && before & use_refused);
   if (slab == untouched_) untouched_ = nullptr;
   return !is_trimmed && claim_unused(slab, claimed);
 }
@@ -144,16 +153,21 @@ bool kmem_cache::claim_unused(page* slab, claim* claimed) {
 
 void kmem_cache::purge(const claim& claimed, trim_look* look) {
   zone* z = zone_of(claimed.slab);
+  u64 refused = 0;
   for (unsigned i = 0; i < claimed.count; i++) {
     const page_run& run = claimed.runs[i];
-    if (z->trim(claimed.slab + run.first, run.pages, claimed.cuts_huge_pages))
+    if (z->trim(claimed.slab + run.first, run.pages))
       look->result.pages += run.pages;
+    else
+      refused = use_refused;
   }
   void* wrong;
   {
     os::lock_guard guard(lock_);
+    u64& use = claimed.slab->words[use_word];
+    const bool was_used = use == 0;  // by others, meanwhile
     wrong = unclaim(claimed);
-    claimed.slab->words[use_word] = look->number << 1 | 1;
+    use = look->number << use_look_shift | (was_used ? 0 : use_trimmed | refused);
   }
   if (wrong) report(wrong, flush_call());
 }

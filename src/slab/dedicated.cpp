@@ -153,22 +153,26 @@ kmem_cache* make_cache(const cache_spec& spec) {
   return cache;
 }
 
-// One line: how many objects are out of the cache, and where the first are.
-void print_objects_out(kmem_cache* cache) {
-  constexpr unsigned most = 8;
-  const void* objects[most];
+struct objects_out {
+  static constexpr unsigned most = 8;
+  std::size_t count;
+  const void* first[most];
   unsigned found;
-  const std::size_t out = cache->find_objects(objects, most, &found);
+};
+
+// One line: how many objects are out of the cache, and where the first are.
+void print_objects_out(kmem_cache* cache, const objects_out& out) {
   text line;
   line << "quarry: kmem_cache_destroy(";
-  line.address(cache) << "): " << u64{out} << " objects of cache \"" << *cache << "\" are in use:";
-  for (unsigned i = 0; i < found; i++)
-    (line << ' ').address(objects[i]);
-  if (found == 1) {
-    describe_users(&line, static_cast<const char*>(objects[0]) - cache->layout().left,
+  line.address(cache) << "): " << u64{out.count} << " objects of cache \"" << *cache
+                      << "\" are in use:";
+  for (unsigned i = 0; i < out.found; i++)
+    (line << ' ').address(out.first[i]);
+  if (out.found == 1) {
+    describe_users(&line, static_cast<const char*>(out.first[0]) - cache->layout().left,
                    cache->layout());
   }
-  if (found < out) line << " ...";
+  if (out.found < out.count) line << " ...";
   line << '\n';
   os::write_all(2, line.view());
 }
@@ -195,6 +199,7 @@ kmem_cache* create_cache(const char* name, std::size_t size, std::size_t alignme
 std::size_t destroy_cache(kmem_cache* cache) {
   const unsigned number = place_of(cache->number());
   list<page> slabs;
+  objects_out out{};
   bool closed;
   // Who shrinks all caches may have slabs of this one in hand, and who trims them objects.
   acquire_reclaim();
@@ -206,10 +211,11 @@ std::size_t destroy_cache(kmem_cache* cache) {
     closed = cache->close(&slabs);
     if (closed) clear(alive, number);
   }
+  if (!closed) out.count = cache->find_objects(out.first, objects_out::most, &out.found);
   release_reclaim();
   if (!closed) {
-    print_objects_out(cache);
-    return std::max<std::size_t>(cache->figures().objects_out, 1);
+    print_objects_out(cache, out);
+    return std::max<std::size_t>(out.count, 1);
   }
   cache->finish(&slabs);
   give_number(number);
@@ -217,13 +223,17 @@ std::size_t destroy_cache(kmem_cache* cache) {
 }
 
 bool shrink_cache(kmem_cache* cache) {
+  list<page> empty;
+  acquire_reclaim();  // as above
   {
     os::lock_guard guard(caches_lock);
     percpu::drain_index(cache->number(), release_drained);
   }
   cache->shrink(false);
-  cache->release_empty();
-  return cache->figures().slabs == 0;
+  const bool is_empty = cache->take_all_empty(&empty);
+  release_reclaim();
+  cache->release_slabs(&empty, true);
+  return is_empty;
 }
 
 text& operator<<(text& line, const kmem_cache& cache) {

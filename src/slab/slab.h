@@ -1,7 +1,8 @@
 // A slab: a block of pages cut into equal objects (Bonwick 1994). Its descriptor is the struct page
-// of its first frame, and its free-object index a bitmap that starts in that page's words and
-// runs on through the pages of its other frames: beside the objects, never inside them. A bit is
-// set while its object is in the slab; objects in arrays or with the program have theirs clear.
+// of its first frame, and its free-object index a bitmap that starts in that page's words, behind
+// the first, and runs on through the pages of its other frames: beside the objects, never inside
+// them. A bit is set while its object is in the slab; objects in arrays or with the program have
+// theirs clear.
 //
 // No lock: a slab belongs to its cache, whose lock covers it.
 #pragma once
@@ -30,9 +31,12 @@ struct slab_shape {
 slab_shape shape_for(std::size_t object_size, const frame_space* space = &region.frames);
 
 // The first of the head's words is 0 since an object last came or went, until reclaim looks at the
-// slab: then the number of that look, twice, and one more once what it has no need of is trimmed.
-// The index follows.
+// slab: then the number of that look in its upper bits, and in the lower ones whether what it has
+// no need of was trimmed, and whether the system refused some of it. The index follows.
 inline constexpr std::size_t use_word = 0;
+inline constexpr u64 use_trimmed = 1;
+inline constexpr u64 use_refused = 2;
+inline constexpr unsigned use_look_shift = 2;
 inline constexpr std::size_t index_word = 1;
 
 // Room for the index in the pages of a slab of that order, in objects.

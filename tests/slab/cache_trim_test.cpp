@@ -176,6 +176,10 @@ TEST_P(Burst, KeepsPagesThatAreLocked) {
   EXPECT_TRUE(resident().count(*at));
   EXPECT_LE(resident().size(), stays.size() + general_caches[c].shape().pages);
   munlock(frames_base + *at, page_size);
+  trim_all(trim_depth::idle);
+  EXPECT_TRUE(resident().count(*at)) << "the helper would try again and again";
+  trim_all(trim_depth::everything);
+  EXPECT_EQ(resident(), needed());
   EXPECT_EQ(general_caches[c].figures().objects_out, kept.size());
 }
 
@@ -216,7 +220,7 @@ TEST(Trim, DoesNotKeepTheProgramWaiting) {
 }
 
 // Objects that are being trimmed are not out.
-TEST(Trim, LetsCachesBeDestroyed) {
+TEST(Trim, LetsCachesBeShrunkAndDestroyed) {
   start_heap();
   std::atomic<bool> done{false};
   std::thread trims([&] {
@@ -236,6 +240,9 @@ TEST(Trim, LetsCachesBeDestroyed) {
       if (i % 16) cache->free(objects[i]);
     for (std::size_t i = 0; i < objects.size(); i += 16)
       cache->free(objects[i]);
+    if (turn % 2) {
+      ASSERT_TRUE(shrink_cache(cache));
+    }
     ASSERT_EQ(destroy_cache(cache), 0u);
   }
   done = true;

@@ -22,6 +22,10 @@ TEST(Background, ASmallProgramHasNoThreadItDidNotStart) {
   EXPECT_EQ(run_program("background_program", {"small"}).ending, "exit 0");
 }
 
+TEST(Background, FewFreeObjectsOfALargeHeapDoNotBringItBackOverAndOver) {
+  EXPECT_EQ(run_program("background_program", {"steady"}).ending, "exit 0");
+}
+
 TEST(Background, TheThreadBlocksEverySignal) {
   const outcome result = run_program("background_program", {"burst"});
   ASSERT_EQ(result.ending, "exit 0");
