@@ -95,6 +95,7 @@ struct trim_look {
   u64 number;  // from 1
   trim_depth depth;
   trimmed result;
+  unsigned refusals;  // slabs of which the system refused something
 };
 
 class alignas(cache_line) kmem_cache {

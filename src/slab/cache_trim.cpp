@@ -43,7 +43,11 @@ unsigned most_slabs(trim_depth depth) {
   return UINT32_MAX;
 }
 
+// Where the system refuses all of it (mlockall(2)) it is not asked for each slab.
+constexpr unsigned most_refusals = 64;
+
 bool has_ended(const trim_look& look) {
+  if (look.refusals >= most_refusals) return true;
   return look.depth == trim_depth::some && look.result.pages >= most_pages_by_program;
 }
 
@@ -80,7 +84,7 @@ void kmem_cache::trim(trim_look* look) {
 bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) {
   if (!can_be_trimmed()) return false;
   if (has_ended(*look)) {
-    look->result.may_follow = true;
+    look->result.may_follow = look->refusals < most_refusals;
     return false;
   }
   await_spare(true);
@@ -161,6 +165,7 @@ void kmem_cache::purge(const claim& claimed, trim_look* look) {
     else
       refused = use_refused;
   }
+  look->refusals += refused != 0;
   void* wrong;
   {
     os::lock_guard guard(lock_);

@@ -375,7 +375,7 @@ void shrink_all(bool idle_only) {
 
 trimmed trim_all(trim_depth depth) {
   static constinit u64 looks = 0;  // under reclaim_lock
-  trim_look look = {++looks, depth, {}};
+  trim_look look = {++looks, depth, {}, 0};
   for (unsigned c = 1; c < class_count; c++)
     general_caches[c].trim(&look);
   for_each_descriptor([&](kmem_cache* cache) { cache->trim(&look); });
