@@ -179,19 +179,14 @@ page* zone::allocate(std::size_t pages, std::size_t alignment, bool* clean, rese
   return head;
 }
 
-// Whether more lies free before that place, behind which all is, than is in use: what goes on from
-// there each time would walk through all addresses.
-bool zone::leaves_gaps(std::size_t last) const {
-  return buddy_.free_units() - (committed_pages() - last) > used_pages();
-}
-
 page* zone::allocate_last(std::size_t pages, bool* clean) {
   os::lock_guard guard(lock_);
   take_deferred();
   const std::size_t end = committed_pages();
   const std::size_t place = buddy_.last_place(end);
   if (place == buddy::none) return nullptr;
-  if (place + pages > end && leaves_gaps(place)) return nullptr;
+  const std::size_t gaps = buddy_.free_units() - (end - place);
+  if (gaps > used_pages()) return nullptr;
   page* head = take({pages, order_of_pages(pages), place}, clean, 0);
   publish_figures();
   return head;
@@ -298,8 +293,8 @@ bool zone::extend(page* head, std::size_t pages, std::size_t wanted, bool may_gr
   const std::size_t missing = wanted - pages;
   take_deferred();
   const std::size_t begin = committed_pages();
-  const bool is_last = may_grow && first + missing > begin && buddy_.last_place(begin) == first;
-  if (is_last && !leaves_gaps(first)) grow_to(first + missing + marks().low);
+  if (may_grow && first + missing > begin && buddy_.last_place(begin) == first)
+    grow_to(first + missing + marks().low);
   if (buddy_.free_units() < missing + marks().low) return false;
   if (!buddy_.extend(first, missing)) return false;
   publish_figures();

@@ -168,7 +168,6 @@ class zone {
     std::size_t place;  // see buddy::place_for()
   };
   page* take(const run_shape& run, bool* clean, std::size_t floor) QUARRY_REQUIRES(lock_);
-  bool leaves_gaps(std::size_t last) const QUARRY_REQUIRES(lock_);
   bool grow(const run_shape& run, std::size_t free) QUARRY_REQUIRES(lock_);
   bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
