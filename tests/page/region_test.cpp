@@ -188,9 +188,11 @@ TEST_F(Region, StaysOutOfCoreDumpsWhereACommitIsRefused) {
   const auto ended = preload_test::run_in_child([] {
     char* last = frames_base + (region.frames.total << page_shift) - 16 * mib;
     if (!has_flag(last, "dd")) _exit(1);
-    const rlimit none = {0, 0};
+    const rlimit none = {0, RLIM_INFINITY};
+    const rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_DATA, &none);
     if (commit_part(last + mib, mib)) _exit(2);
+    setrlimit(RLIMIT_DATA, &all);
     if (!has_flag(last, "dd")) _exit(3);
   });
   EXPECT_TRUE(ended.succeeded()) << "status " << ended.status << ended.errors;

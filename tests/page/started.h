@@ -43,9 +43,13 @@ inline std::size_t resident_pages(const void* address, std::size_t bytes) {
       std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return p & 1; }));
 }
 
-// mlock(2) itself: AddressSanitizer makes libc's do nothing.
+// mlock(2) and munlock(2) themselves: AddressSanitizer makes libc's do nothing.
 inline bool lock_memory(void* address, std::size_t bytes) {
   return syscall(SYS_mlock, address, bytes) == 0;
+}
+
+inline void unlock_memory(void* address, std::size_t bytes) {
+  syscall(SYS_munlock, address, bytes);
 }
 
 // One word per page, which is enough to see who wrote there last.

@@ -175,7 +175,7 @@ TEST_P(Burst, KeepsPagesThatAreLocked) {
   trim_all(trim_depth::everything);
   EXPECT_TRUE(resident().count(*at));
   EXPECT_LE(resident().size(), stays.size() + general_caches[c].shape().pages);
-  munlock(frames_base + *at, page_size);
+  unlock_memory(frames_base + *at, page_size);
   trim_all(trim_depth::idle);
   EXPECT_TRUE(resident().count(*at)) << "the helper would try again and again";
   trim_all(trim_depth::everything);
