@@ -188,7 +188,8 @@ TEST_F(Region, StaysOutOfCoreDumpsWhereACommitIsRefused) {
   const auto ended = preload_test::run_in_child([] {
     char* last = frames_base + (region.frames.total << page_shift) - 16 * mib;
     if (!has_flag(last, "dd")) _exit(1);
-    const rlimit none = {0, RLIM_INFINITY};
+    // Not 0, which the kernel takes for no limit below the hard one (mm/mmap.c, may_expand_vm).
+    const rlimit none = {page_size, RLIM_INFINITY};
     const rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_DATA, &none);
     if (commit_part(last + mib, mib)) _exit(2);
