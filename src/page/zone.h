@@ -89,9 +89,8 @@ class zone {
                  reserve depth = reserve::use, std::size_t protect = 0) QUARRY_EXCLUDES(lock_);
 
   // A run behind all that is in use, for a block that goes on growing: extend() has the zone grow
-  // with it. nullptr as well where the space has no free map, and where the zone would have to grow
-  // though more lies free before its end than is in use: who takes such blocks and frees the older
-  // ones would go on and on.
+  // with it. nullptr as well where the space has no free map, and where more lies free before that
+  // place than is in use: who takes such blocks and frees the older ones would go on and on.
   page* allocate_last(std::size_t pages, bool* clean) QUARRY_EXCLUDES(lock_);
 
   // A run at the begin of a free block of `room` pages (or the next power of two), for a block that

@@ -120,7 +120,7 @@ unsigned limit_of(unsigned index);
 // could not be published (it only pops) stays then. Any thread, the reclaim thread included.
 void drain(bool idle_only, release_fn release);
 
-// Likewise the arrays of one index.
+// Likewise the arrays of one index; where restarts are refused, that of the calling CPU alone.
 void drain_index(unsigned index, release_fn release);
 
 // Objects of that index in all arrays, and their capacity: exact only while nobody uses them.

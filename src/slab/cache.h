@@ -90,6 +90,9 @@ constexpr unsigned place_of(unsigned number) {
 }
 inline constexpr unsigned most_dedicated = percpu::dynamic_count;
 
+// Spare memory of slabs is counted in units of 64 KiB.
+inline constexpr unsigned spare_shift = 16;
+
 // Reclaim looks at the slabs of all caches. By one thread at a time (reclaim_lock).
 struct trim_look {
   u64 number;  // from 1
@@ -306,15 +309,15 @@ class alignas(cache_line) kmem_cache {
   void empty_shared() QUARRY_EXCLUDES(lock_);
   void* take_back(void** objects, unsigned count) QUARRY_REQUIRES(lock_);
   page* slab_with_free_objects() QUARRY_REQUIRES(lock_);
-  // Free objects of slabs that are partly in use; and their bytes, in units of 64 KiB.
+  // Free objects of slabs that are partly in use; their bytes, and those of all slabs, in units.
   std::size_t spare_objects() const QUARRY_REQUIRES(lock_) {
     return std::size_t{slabs_ - empty_count_} * shape_.objects - objects_out_;
   }
   std::size_t spare() const QUARRY_REQUIRES(lock_) {
-    return std::min<std::size_t>(spare_objects() * shape_.object_size >> 16, UINT16_MAX);
+    return std::min<std::size_t>(spare_objects() * shape_.object_size >> spare_shift, UINT16_MAX);
   }
   std::size_t units() const QUARRY_REQUIRES(lock_) {
-    return std::size_t{slabs_} * shape_.pages >> (16 - page_shift);
+    return std::size_t{slabs_} * shape_.pages >> (spare_shift - page_shift);
   }
   void await_spare(bool after_look) QUARRY_REQUIRES(lock_);
   bool can_be_trimmed() const QUARRY_REQUIRES(lock_) {
@@ -346,8 +349,8 @@ class alignas(cache_line) kmem_cache {
   // Written by create().
   slab_shape shape_{};
   u16 number_ = 0;
-  // From more spare() than this on reclaim is to look at the slabs. Under the lock.
-  u16 awaited_spare_ = 0;
+  // From more spare() than this on reclaim is to look at the slabs.
+  u16 awaited_spare_ QUARRY_GUARDED_BY(lock_) = 0;
   // Objects that move between the arrays at a time. Written by create() and under the lock; read
   // anywhere.
   std::atomic<u16> batchcount_{0};

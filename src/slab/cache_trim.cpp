@@ -12,14 +12,14 @@ namespace quarry {
 
 namespace {
 
-// Spare memory that has the helper look at the slabs, in units of 64 KiB: this much more than at
+// Spare memory that has the helper look at the slabs, in units: this much more than at
 // the last look, and that share of the cache's. A small program never sees the helper for it.
-constexpr std::size_t more_spare = 2 * mib >> 16;
+constexpr std::size_t more_spare = 2 * mib >> spare_shift;
 constexpr std::size_t more_spare_share = 8;
 
 // What is not worth the page faults, if the cache is needed again: less than this, or than that
 // share of the cache's. And the share that huge pages are not cut up for.
-constexpr std::size_t kept_spare = 512 * kib >> 16;
+constexpr std::size_t kept_spare = 512 * kib >> spare_shift;
 constexpr std::size_t kept_spare_share = 16;
 constexpr std::size_t huge_spare_share = 8;
 
@@ -84,7 +84,7 @@ void kmem_cache::trim(trim_look* look) {
 bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) {
   if (!can_be_trimmed()) return false;
   if (has_ended(*look)) {
-    look->result.may_follow = look->refusals < most_refusals;
+    look->result.may_follow |= look->refusals < most_refusals;
     return false;
   }
   await_spare(true);

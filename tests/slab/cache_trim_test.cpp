@@ -1,11 +1,9 @@
 // Trimming: pages of slabs in which no object is out go back to the system, all others stay.
 #include <atomic>
-#include <map>
 #include <set>
 #include <thread>
 
 #include "../page/started.h"
-#include "../preload/child.h"
 #include "page/reclaim.h"
 #include "page/zones.h"
 #include "slab/cache.h"

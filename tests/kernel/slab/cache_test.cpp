@@ -345,12 +345,9 @@ TEST(Cache, ThreadsMayGiveBackWhatOthersTook) {
 // A program may take membarrier(2) from itself, without which other CPUs' arrays are not reached.
 TEST(CacheWithoutMembarrier, LosesNothing) {
   const auto result = run_in_child([] {
-    const cpu_set_t one = [] {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(sched_getcpu(), &set);
-      return set;
-    }();
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
     sched_setaffinity(0, sizeof one, &one);
     kmem_cache_t* cache = kmem_cache_create("refused", 64, 0, 0, nullptr, nullptr);
     std::vector<void*> objects(300);
