@@ -1,14 +1,15 @@
 // The per-CPU area: for each CPU 512 KiB of address space that hold one small array of pointers
 // (array_cache) per index. What an index stands for is the business of the layers below.
 //
-//   header[256]   one word per index: where the array's top and end are
 //   control       the area's lock, its free slot ranges, and a history per index
+//   header[256]   one word per index: where the array's top and end are
 //   slots         ranges of pointers, handed to the headers as their arrays grow
 //   header[4096]  the same for caches that come and go; at the end, so that a program without such
 //                 caches has headers, control and first slots in one page
 //
-// An index is the place of its header in the area, in words: below index_count in the first part,
-// from first_dynamic_index on in the last.
+// An index is the place of its header in words from the area's origin, the first header: below
+// index_count in the first part, from first_dynamic_index on in the last. Control stands before the
+// headers so that these are not at the page offsets of what every operation reads, see area_origin.
 //
 // A range begins with a slot that is always null, so a pop that finds null has found the bottom and
 // needs no second bound. An all-zero header has its top at slot 0 (header 0, never used, so null)
@@ -40,7 +41,7 @@ inline constexpr unsigned dynamic_count = 4096;
 inline constexpr unsigned area_shift = 19;
 inline constexpr std::size_t area_size = std::size_t{1} << area_shift;
 
-// Slots are numbered from the area's start in units of a pointer.
+// Slots are numbered from the area's origin in units of a pointer.
 struct header {
   // The slot of the last object in, the array's null slot if there is none. Of 32 bits because each
   // operation loads what the one before has stored, and what is narrower reaches a load only by way
@@ -69,13 +70,22 @@ struct control {
   u32 drains QUARRY_GUARDED_BY(lock);        // for it, since an array last grew by much
   // Chained through their first slots.
   u16 free_ranges[max_range_order + 1] QUARRY_GUARDED_BY(lock);
-  history histories[index_count] QUARRY_GUARDED_BY(lock);
+  alignas(cache_line) history histories[index_count] QUARRY_GUARDED_BY(lock);
 };
 
 struct area {
-  std::atomic<u64> headers[index_count];
   struct control control;
+  std::atomic<u64> headers[index_count];
 };
+
+// Each operation stores to a header and loads the words that begin with area_base, and the thread's
+// rseq area. A load waits for an earlier store to the same offset in another page where the two
+// look alike to the processor: on AMD's Zen 5 with one pair of (physical) pages in thirteen, and a
+// pair of 256 bytes takes 17 instead of 3.1 ns there. So the first page offsets, which those words
+// have, are control's (tests/layout/elf.py), as is 0x060, where glibc has the first thread's rseq
+// area in most programs.
+inline constexpr std::size_t area_origin = offsetof(area, headers);
+static_assert(area_origin >= 1 * kib && area_origin % cache_line == 0);
 
 // The area's last bytes.
 struct area_end {
@@ -83,21 +93,22 @@ struct area_end {
   std::atomic<u64> headers[dynamic_count];
 };
 
-inline constexpr unsigned first_slot = (sizeof(area) + sizeof(void*) - 1) / sizeof(void*);
-inline constexpr unsigned slot_count = (area_size - sizeof(area_end)) / sizeof(void*);
-inline constexpr unsigned first_dynamic_index = area_size / sizeof(void*) - dynamic_count;
+inline constexpr unsigned first_slot = index_count;
+inline constexpr unsigned slot_count = (area_size - area_origin - sizeof(area_end)) / sizeof(void*);
+inline constexpr unsigned first_dynamic_index =
+    (area_size - area_origin) / sizeof(void*) - dynamic_count;
 static_assert(first_dynamic_index + dynamic_count - 1 <= UINT16_MAX);
 
 // Written once at start-up, before the first array exists. The three that every operation reads
 // stand by themselves: a field of a struct costs an instruction to address.
-QUARRY_HIDDEN extern char* area_base;            // area 0; the others follow
+QUARRY_HIDDEN extern char* area_base;            // area 0's origin; the others follow
 QUARRY_HIDDEN extern std::ptrdiff_t rseq_cs;     // os::rseq_location
 QUARRY_HIDDEN extern std::ptrdiff_t rseq_index;  // likewise
 QUARRY_HIDDEN extern unsigned area_count;        // not below the number of CPUs
 QUARRY_HIDDEN extern bool use_sequences;         // else every operation takes the area's lock
 
 QUARRY_ALWAYS_INLINE area* area_of(unsigned cpu) {
-  return reinterpret_cast<area*>(area_base + (std::size_t{cpu} << area_shift));
+  return reinterpret_cast<area*>(area_base - area_origin + (std::size_t{cpu} << area_shift));
 }
 
 // Whether the area may be written to: until it is committed it reads as zero. Set for good under a
@@ -108,7 +119,7 @@ QUARRY_ALWAYS_INLINE bool is_open(unsigned cpu) {
 }
 
 inline std::atomic<u64>* header_of(area* a, unsigned index) {
-  return reinterpret_cast<std::atomic<u64>*>(a) + index;
+  return a->headers + index;
 }
 
 inline header* fields_of(area* a, unsigned index) {
@@ -120,7 +131,7 @@ inline area_end* end_of(area* a) {
 }
 
 QUARRY_ALWAYS_INLINE void** slots_of(area* a) {
-  return reinterpret_cast<void**>(a);
+  return reinterpret_cast<void**>(a->headers);
 }
 
 }  // namespace quarry::percpu

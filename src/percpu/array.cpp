@@ -345,7 +345,7 @@ bool may_drain() {
 }  // namespace
 
 void start(void* memory, unsigned cpus, bool allow_sequences) {
-  area_base = static_cast<char*>(memory);
+  area_base = static_cast<char*>(memory) + area_origin;
   area_count = cpus;
   os::rseq_location location;
   if (QUARRY_HAS_SEQUENCES && allow_sequences && os::find_rseq(&location)) {

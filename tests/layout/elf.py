@@ -103,6 +103,11 @@ class Pages(unittest.TestCase):
             program.stdin.close()
         self.assertLessEqual(written_bytes(smaps), 11 * 4096)
 
+    def test_what_every_operation_reads_is_at_no_headers_page_offset(self):
+        address = re.search(r"^(\w+) \w _ZN6quarry6percpu9area_baseE$", output_of("nm", LIBRARY), re.MULTILINE)
+        self.assertIsNotNone(address)
+        self.assertLess(int(address[1], 16) % 4096, 1024, "see area_origin in percpu/area.h")
+
 
 def written_bytes(smaps):
     """What was written to of the library's mappings and of the one behind them, its zeroed variables."""
