@@ -127,15 +127,17 @@ void* mempool::take_surplus() {
 QUARRY_NOINLINE void* mempool::wait(gfp_t gfp) {
   waiter self;
   for (;;) {
-    // The place in the queue is kept meanwhile.
+    if (void* element = join(&self)) return element;
+    // Pairs with the fence in free(): what went to the source before anybody could know of this
+    // waiter is seen here. The place in the queue is kept meanwhile.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     if (void* element = source_.allocate(gfp, source_.data)) {
       leave(&self);
       return element;
     }
-    if (void* element = join(&self)) return element;
-    os::futex_wait(&self.given, 0, wait_ms);
+    os::futex_wait(&self.news, waiter::none, wait_ms);
     // Pairs with the release in keep(): the element is seen.
-    if (self.given.load(std::memory_order_acquire)) return self.element;
+    if (self.news.load(std::memory_order_acquire) == waiter::given) return self.element;
   }
 }
 
@@ -143,7 +145,8 @@ QUARRY_NOINLINE void* mempool::wait(gfp_t gfp) {
 // that there is for it.
 void* mempool::join(waiter* self) {
   os::lock_guard guard(lock_);
-  if (self->given.load(std::memory_order_relaxed)) return self->element;
+  if (self->news.load(std::memory_order_relaxed) == waiter::given) return self->element;
+  self->news.store(waiter::none, std::memory_order_relaxed);
   if (current()) {
     unqueue(self);
     return pop();
@@ -171,11 +174,15 @@ void mempool::unqueue(waiter* self) {
 
 // The caller has an element from elsewhere; one that was handed over meanwhile goes to the next.
 void mempool::leave(waiter* self) {
+  bool was_given;
   {
     os::lock_guard guard(lock_);
-    if (!self->given.load(std::memory_order_relaxed)) return unqueue(self);
+    was_given = self->news.load(std::memory_order_relaxed) == waiter::given;
+    if (!was_given) unqueue(self);
   }
-  free(self->element);
+  if (was_given) return free(self->element);
+  // The source may have more, and have been the news for this one alone.
+  if (first()) point_to_source();
 }
 
 void mempool::free(void* element) {
@@ -185,6 +192,21 @@ void mempool::free(void* element) {
     if (keep(element)) return;
   }
   source_.free(element, source_.data);
+  // Pairs with the fence in wait(): who queued meanwhile and found the source empty is seen here.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (first()) point_to_source();
+}
+
+// Has the first waiter ask the source again.
+QUARRY_NOINLINE void mempool::point_to_source() {
+  waiter* told;
+  {
+    os::lock_guard guard(lock_);
+    told = first();
+    if (!told) return;
+    told->news.store(waiter::ask_again, std::memory_order_relaxed);
+  }
+  os::futex_wake(&told->news);
 }
 
 // Gives the element to a waiter, or puts it in reserve. False if nobody wants it.
@@ -206,9 +228,9 @@ bool mempool::keep(void* element) {
     first_.store(served->next, std::memory_order_relaxed);
     served->element = element;
     // Pairs with the acquire in wait(). From here on the waiter may be gone.
-    served->given.store(1, std::memory_order_release);
+    served->news.store(waiter::given, std::memory_order_release);
   }
-  os::futex_wake(&served->given);
+  os::futex_wake(&served->news);
   return true;
 }
 

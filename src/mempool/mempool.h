@@ -56,9 +56,10 @@ class mempool {
 
   // A thread in the queue, on its own stack.
   struct waiter {
-    waiter* next = nullptr;     // under the pool's lock
-    void* element = nullptr;    // written under the pool's lock, before `given`
-    std::atomic<u32> given{0};  // 1 when the element has been handed over; the futex
+    enum : u32 { none, ask_again, given };
+    waiter* next = nullptr;       // under the pool's lock
+    void* element = nullptr;      // written under the pool's lock, before `given`
+    std::atomic<u32> news{none};  // written under the pool's lock; the futex
   };
 
   explicit mempool(const pool_source& source);
@@ -74,6 +75,7 @@ class mempool {
   void* join(waiter* self) QUARRY_EXCLUDES(lock_);
   void leave(waiter* self) QUARRY_EXCLUDES(lock_);
   void unqueue(waiter* self) QUARRY_REQUIRES(lock_);
+  void point_to_source() QUARRY_EXCLUDES(lock_);
   waiter* first() const { return first_.load(std::memory_order_relaxed); }
   std::size_t current() const { return current_.load(std::memory_order_relaxed); }
   std::size_t minimum() const { return minimum_.load(std::memory_order_relaxed); }

@@ -236,6 +236,33 @@ TEST_F(Mempool, APoolWithoutReserveHandsOnWhatIsFreed) {
   pool->destroy();
 }
 
+// The one who frees sees nobody waiting, and the waiter finds nothing in the source: unless one of
+// them looks again the waiter sleeps for its whole second.
+TEST_F(Mempool, AWaiterIsToldOfWhatGoesToTheSourceWhileItQueues) {
+  bool was_told = false;
+  for (int attempt = 0; attempt < 3 && !was_told; attempt++) {
+    mempool* pool = make(0);
+    source.left = 1;
+    void* only = pool->allocate(GFP_KERNEL);
+    source.asked.clear();
+    void* got = nullptr;
+    std::thread waiter;
+    const auto begin = std::chrono::steady_clock::now();
+    source.at_next_free = [&] {
+      waiter = std::thread([&] { got = pool->allocate(GFP_KERNEL); });
+      wait_for_requests(2);
+      std::lock_guard guard(source.lock);
+      source.left = 1;
+    };
+    pool->free(only);
+    waiter.join();
+    was_told = std::chrono::steady_clock::now() - begin < 1s;
+    pool->free(got);
+    pool->destroy();
+  }
+  EXPECT_TRUE(was_told);
+}
+
 TEST_F(Mempool, AShrunkReserveIsFreedAndAGrownOneFilled) {
   mempool* pool = make(10);
   ASSERT_TRUE(pool->resize(3, GFP_KERNEL));
