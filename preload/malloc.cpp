@@ -81,8 +81,10 @@ QUARRY_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) {
   return aligned(alignment, size);
 }
 
+// As glibc: what is no power of two counts as the next one.
 QUARRY_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
-  return aligned(alignment, size);
+  if (alignment > SIZE_MAX / 2 + 1) return fail(EINVAL);
+  return aligned(std::bit_ceil(alignment), size);
 }
 
 QUARRY_EXPORT void* valloc(std::size_t size) {

@@ -93,8 +93,9 @@ void after_fork_in_parent() {
 }
 
 void after_fork_in_child() {
-  if (leave_nested_fork()) return forget_helper_in_nested_child();
-  if (is_forking_alone.load(std::memory_order_relaxed)) {
+  if (leave_nested_fork()) {
+    forget_helper_in_nested_child();
+  } else if (is_forking_alone.load(std::memory_order_relaxed)) {
     forget_helper_in_child();
     is_forking_alone.store(false, std::memory_order_relaxed);
   } else {

@@ -10,9 +10,10 @@
 //   -> zone (DMA, NORMAL, HIGHMEM, NORMAL of the other nodes)
 //
 // fork: the prepare handler takes every lock in that order, but for start-up's, which is over by
-// then, and then declares itself the owner of them all, so that another library's handler that
-// allocates after ours does not deadlock: for that one thread taking and releasing do nothing until
-// the fork is over, and trying fails. See heap/fork.cpp for a process of a single thread.
+// then, and that of the helper's work, which the child resets. Then it declares itself the owner of
+// them all, so that another library's handler that allocates after ours does not deadlock: for that
+// one thread taking and releasing do nothing until the fork is over, and trying fails. See
+// heap/fork.cpp for a process of a single thread.
 #pragma once
 
 #include <atomic>

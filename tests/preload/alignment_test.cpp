@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 
@@ -116,12 +117,24 @@ TEST(NoAlignment, IsRefusedByPosixMemalign) {
   }
 }
 
-// glibc manual 3.2.3.6: EINVAL for what is no power of two (its memalign rounded up before 2.38).
-TEST(NoAlignment, IsRefusedByAlignedAllocAndMemalign) {
-  for (size_t alignment : {3, 6, 7, 12, 24, 40, 48, 100, 4095, 4097, 3 << 20}) {
+// glibc manual 3.2.3.6: EINVAL for what is no power of two (its own rounded up before 2.38).
+TEST(NoAlignment, IsRefusedByAlignedAlloc) {
+  for (size_t alignment : {0, 3, 6, 7, 12, 24, 40, 48, 100, 4095, 4097, 3 << 20}) {
     errno = 0;
     EXPECT_EQ(aligned_alloc(opaque(alignment), 100), nullptr) << alignment;
     EXPECT_EQ(errno, EINVAL) << alignment;
+  }
+}
+
+// glibc, malloc.c: rounded up, and EINVAL where there is no power of two above it.
+TEST(NoAlignment, IsTheNextPowerOfTwoForMemalign) {
+  for (size_t alignment : {0, 3, 6, 7, 12, 24, 40, 48, 100, 4095, 4097, 3 << 20}) {
+    void* block = memalign(opaque(alignment), 100);
+    ASSERT_NE(block, nullptr) << alignment;
+    EXPECT_TRUE(is_aligned(block, std::bit_ceil(alignment))) << alignment;
+    free(block);
+  }
+  for (size_t alignment : {SIZE_MAX / 2 + 2, SIZE_MAX}) {
     errno = 0;
     EXPECT_EQ(memalign(opaque(alignment), 100), nullptr) << alignment;
     EXPECT_EQ(errno, EINVAL) << alignment;

@@ -206,6 +206,16 @@ TEST(StatsAtExit, NeverGoIntoAFileOfTheProgram) {
   fclose(file);
 }
 
+TEST(StatsAtExit, ArePrintedWhereFewDescriptorsAreAllowed) {
+  const child_result result = run_in_child([] {
+    setenv("QUARRY_CONF", "stats:exit", 1);
+    execl("/bin/sh", "sh", "-c", "ulimit -n 20; exec true", nullptr);
+    _exit(127);
+  });
+  EXPECT_TRUE(result.succeeded());
+  EXPECT_TRUE(parse_tables(result.errors).contains("slabinfo")) << result.errors;
+}
+
 // Where there is still one of the program before, the next has its own behind it.
 TEST(StatsAtExit, LeaveNoDescriptorToAProgramThatIsExecuted) {
   const child_result result = run_in_child([] {

@@ -38,6 +38,19 @@ TEST(Exit, MainMayReturnWhileOtherThreadsAllocate) {
   }
 }
 
+// Libraries' destructors run after the allocator's own.
+TEST(Exit, ALibrarysDestructorMayForkWhileOtherThreadsAllocate) {
+  const outcome result = run_program("unload_program", {"fork"});
+  EXPECT_EQ(result.ending, "exit 0");
+  EXPECT_EQ(result.output, "unloaded\n");
+}
+
+TEST(Exit, WhatALibrarysDestructorFreesTwiceIsSeen) {
+  const outcome result = run_program("unload_program", {"free twice"});
+  EXPECT_EQ(result.ending, "signal 6");
+  EXPECT_NE(result.output.find("): already free\n"), std::string::npos) << result.output;
+}
+
 TEST(Exit, FromASignalHandlerDoesNotWaitForALockThatItInterrupted) {
   for (int microseconds = 500; microseconds < 20'000; microseconds += 200) {
     const outcome result = run_program("interrupted_program", {std::to_string(microseconds)});
