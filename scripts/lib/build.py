@@ -4,7 +4,9 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import re
 import subprocess
+import sys
 
 import packages
 from failure import failure
@@ -18,9 +20,11 @@ def library():
     """The path of an up-to-date library, built if need be."""
     if LIBRARY.exists() and not os.access(BUILD, os.W_OK):
         return LIBRARY
+    check_origin()
     ensure(packages.BUILD)
     with lock():
         if not is_configured():
+            print("quarry: building in build/, once", file=sys.stderr, flush=True)
             configure()
         make("quarry_shared")
     return LIBRARY
@@ -28,8 +32,10 @@ def library():
 
 def benchmarks():
     """The library and all that measures it, built as what is measured must be: for release."""
+    check_origin()
     ensure(packages.BENCH)
     with lock():
+        print("quarry: building what is missing in build/", file=sys.stderr, flush=True)
         configure("-DCMAKE_BUILD_TYPE=Release", "-DQUARRY_BENCH=ON")
         make("quarry_bench")
 
@@ -37,6 +43,15 @@ def benchmarks():
 def is_configured():
     """By what CMake writes last: the cache is there also where it failed."""
     return (BUILD / "cmake_install.cmake").exists()
+
+
+def check_origin():
+    """A folder that was copied or moved with its checkout still builds the old one."""
+    cache = BUILD / "CMakeCache.txt"
+    text = cache.read_text(errors="replace") if cache.exists() else ""
+    origin = re.search(r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", text, re.MULTILINE)
+    if origin and os.path.realpath(origin[1]) != str(ROOT):
+        raise failure(f"build/ was made for {origin[1]}; delete it")
 
 
 def ensure(wanted):

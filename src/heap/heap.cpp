@@ -210,6 +210,14 @@ void* reallocate_dedicated(void* block, std::size_t size) {
   return size <= old_size ? block : move_block(block, old_size, size);
 }
 
+// A block of page_alloc, as kmalloc's are where the slabs have none. Of a zone that was asked for
+// it stays as long as it fits.
+void* reallocate_pages(void* block, const page* head, std::size_t size) {
+  const std::size_t old_size = page_size << head->order;
+  const bool is_wasteful = size <= old_size / 2 && zone_of(head) == &normal_zone;
+  return size <= old_size && !is_wasteful ? block : move_block(block, old_size, size);
+}
+
 }  // namespace
 
 void* allocate_slow(std::size_t size) {
@@ -269,7 +277,7 @@ void* reallocate(void* block, std::size_t size) {
   }
   const bool possible = size <= PTRDIFF_MAX;
   if (page* run = run_at(block)) return possible ? reallocate_run(block, run, size) : nullptr;
-  if (const page* head = block_at(block)) return move_block(block, page_size << head->order, size);
+  if (const page* head = block_at(block)) return reallocate_pages(block, head, size);
   page* vm = find_vm(block, "realloc");
   return possible ? reallocate_vm(block, vm, size) : nullptr;
 }

@@ -227,6 +227,8 @@ bool shrink_cache(kmem_cache* cache) {
   acquire_reclaim();  // as above
   {
     os::lock_guard guard(caches_lock);
+    if (!test(alive, place_of(cache->number())))
+      os::die("kmem_cache_shrink", cache, "the cache was destroyed already");
     percpu::drain_index(cache->number(), release_drained);
   }
   cache->shrink(false);

@@ -7,8 +7,10 @@ import unittest
 from unittest import mock
 
 del sys.path[0]  # this folder, whose launch.py is another
+import build
 import cli
 import launch
+from failure import failure
 
 
 def started(*words):
@@ -43,6 +45,15 @@ class Run(unittest.TestCase):
             for bytes in whole[:64], whole[:100], far:
                 file.write_bytes(bytes)
                 self.assertFalse(launch.is_static(file))
+
+    def test_what_was_built_for_another_checkout_is_not_run(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch("build.BUILD", pathlib.Path(folder)):
+            for origin, is_ours in (build.ROOT, True), (folder, False):
+                (build.BUILD / "CMakeCache.txt").write_text(f"A:STRING=b\nCMAKE_HOME_DIRECTORY:INTERNAL={origin}\n")
+                if is_ours:
+                    build.check_origin()
+                else:
+                    self.assertRaisesRegex(failure, f"^build/ was made for {folder}; delete it$", build.check_origin)
 
     def test_without_readelf_nothing_is_known_of_a_library(self):
         with mock.patch("os.defpath", "/nowhere"):

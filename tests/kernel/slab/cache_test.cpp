@@ -316,6 +316,8 @@ TEST(WrongUse, OfADestroyedCacheIsNamed) {
                                  "quarry: kmem_cache_alloc" + reason));
   EXPECT_TRUE(dies_with_one_line([&] { kmem_cache_destroy(cache); },
                                  "quarry: kmem_cache_destroy" + reason));
+  EXPECT_TRUE(
+      dies_with_one_line([&] { kmem_cache_shrink(cache); }, "quarry: kmem_cache_shrink" + reason));
 }
 
 // Objects travel from the thread that takes them to the one that gives them back.

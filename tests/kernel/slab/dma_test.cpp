@@ -162,6 +162,16 @@ TEST_F(DmaObjects, OfKmallocAreAlignedAndStayWhereTheyAreWhenTheyGrow) {
   free(block);
 }
 
+TEST_F(DmaObjects, OfKmallocStayWhereTheyAreWhileTheyFit) {
+  for (size_t size : {100, 10'000, 32'768, 100'000}) {
+    void* block = kmalloc(size, kernel_dma);
+    ASSERT_TRUE(is_dma(block));
+    for (size_t wanted : {ksize(block), size, size / 8})
+      ASSERT_EQ(krealloc(block, wanted, GFP_KERNEL), block) << size << " to " << wanted;
+    kfree(block);
+  }
+}
+
 TEST_F(DmaObjects, AreListedUnderTheKernelsNames) {
   void* block = kmalloc(1000, kernel_dma);
   const auto caches = read_slabinfo();

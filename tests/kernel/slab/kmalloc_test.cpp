@@ -79,6 +79,17 @@ TEST_P(KmallocOf, ThatSizeGrowsAndShrinksWithItsContents) {
   }
 }
 
+TEST_P(KmallocOf, ThatSizeStaysWhereItIsWhileItFitsAndLittleLiesWaste) {
+  for (gfp_t gfp : {GFP_KERNEL, GFP_ATOMIC}) {
+    void* block = kmalloc(GetParam(), gfp);
+    if (!block) continue;
+    const size_t fits = ksize(block);
+    for (size_t wanted : {fits, fits - fits / 4})
+      EXPECT_EQ(krealloc(block, wanted, GFP_KERNEL), block) << fits << " to " << wanted;
+    kfree(block);
+  }
+}
+
 TEST_P(KmallocOf, ThatSizeGainsZeros) {
   const size_t size = GetParam();
   void* block = kzalloc(size, GFP_KERNEL);
