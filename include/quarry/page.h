@@ -45,8 +45,7 @@ struct page* alloc_pages(gfp_t gfp, unsigned order) QUARRY_SYMBOL(alloc_pages);
    on.
 
    alloc_pages_node: of that node's zones first, then of others'; a negative number is the node of
-   this CPU. NULL
-   for a node that is not there. ZONE_DMA and ZONE_HIGHMEM are of node 0. */
+   this CPU. NULL for a node that is not there. ZONE_DMA and ZONE_HIGHMEM are of node 0. */
 struct page* alloc_pages_node(int node, gfp_t gfp, unsigned order) QUARRY_SYMBOL(alloc_pages_node);
 int page_to_nid(const struct page* page) QUARRY_SYMBOL(page_to_nid);
 int numa_node_id(void) QUARRY_SYMBOL(numa_node_id);
