@@ -1,6 +1,7 @@
 // alloc_pages_node, on nodes that QUARRY_CONF=nodes:N makes: this program starts itself with it.
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,8 +21,10 @@ using preload_test::run_in_child;
 
 namespace {
 
-child_result run_with_nodes(const char* nodes, const char* part) {
+child_result run_with_nodes(const char* nodes, const char* part, rlim_t addresses = RLIM_INFINITY) {
   return run_in_child([=] {
+    const rlimit limit{addresses, addresses};
+    if (addresses != RLIM_INFINITY) setrlimit(RLIMIT_AS, &limit);
     const char* before = getenv("QUARRY_CONF");
     const std::string options = std::string(before ? before : "") + ",nodes:" + nodes;
     setenv("QUARRY_CONF", options.c_str(), 1);
@@ -45,6 +48,12 @@ TEST(Nodes, EachHasPagesOfItsOwn) {
     const child_result result = run_with_nodes(nodes, nodes);
     EXPECT_EQ(WEXITSTATUS(result.status), 42) << nodes << ": " << result.status << result.errors;
   }
+}
+
+TEST(Nodes, ThereIsOneWhereEachWouldHaveLessThan64MiB) {
+  constexpr rlim_t little = 500 << 20;
+  EXPECT_EQ(WEXITSTATUS(run_with_nodes("8", "1", little).status), 42);
+  EXPECT_EQ(WEXITSTATUS(run_with_nodes("2", "2", little).status), 42);
 }
 
 TEST(Nodes, AreLinesOfZoneinfoAndBuddyinfo) {

@@ -33,10 +33,19 @@ inline int thread_count() {
   return static_cast<int>(status_field("/proc/self/status", "Threads:", 10));
 }
 
-inline double seconds_now() {
+inline double seconds_of(clockid_t clock) {
   timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+inline double seconds_now() {
+  return seconds_of(CLOCK_MONOTONIC);
+}
+
+// For which this thread had a processor.
+inline double seconds_run() {
+  return seconds_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
 inline void sleep_milliseconds(long milliseconds) {
