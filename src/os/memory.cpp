@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/mempolicy.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 
@@ -22,6 +23,12 @@
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // asm-generic/mman-common.h, Linux 5.14
+#endif
+#ifndef PIDFD_SELF_THREAD_GROUP
+#define PIDFD_SELF_THREAD_GROUP (-10001)  // linux/pidfd.h
+#endif
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440  // asm-generic/unistd.h, Linux 5.10
 #endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4  // linux/mman.h, Linux 5.7
@@ -111,6 +118,16 @@ void populate(void* address, std::size_t size) {
 
 bool purge(void* address, std::size_t size) {
   return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
+}
+
+unsigned purge_each(const iovec* ranges, unsigned count) {
+  if (syscall(SYS_prctl, PR_GET_SECCOMP) != 0) return 0;
+  long gone =
+      syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges, count, MADV_DONTNEED, 0);
+  unsigned done = 0;
+  for (; done < count && gone >= static_cast<long>(ranges[done].iov_len); done++)
+    gone -= static_cast<long>(ranges[done].iov_len);
+  return done;
 }
 
 bool purge_in_part(void* address, std::size_t size) {

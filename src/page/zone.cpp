@@ -33,6 +33,10 @@ std::size_t huge_from() {
 constexpr unsigned most_refusals = 64;
 constexpr unsigned smallest_refused = 4;
 
+// Free blocks that go back at once have so many pages, but for the last one: nobody else gets them
+// meanwhile.
+constexpr u32 most_pages_at_once = 2 * mib >> page_shift;
+
 // From so many pages on a run lies where it fits, on no power of two; below, a block that grows
 // would find the next pages taken more often than a few pages are worth.
 constexpr std::size_t least_as_it_fits = 32 * kib >> page_shift;
@@ -305,7 +309,7 @@ bool zone::extend(page* head, std::size_t pages, std::size_t wanted, bool may_gr
 // holes between pages in use (khugepaged/max_ptes_none: all but one may be missing).
 void zone::keep_hole_open(std::size_t first, std::size_t pages) {
   const bool is_hole = first < huge_from() || pages < huge_pages;
-  if (!backing_->may_be_huge || !is_hole || first < small_) return;
+  if (!backing_->is_anonymous || !is_hole || first < small_) return;
   small_ = first < huge_from() ? std::min(huge_from(), space_->total) : committed_pages();
   os::keep_pages_small(space_->base, small_ << page_shift);
 }
@@ -313,8 +317,6 @@ void zone::keep_hole_open(std::size_t first, std::size_t pages) {
 // A dirty block that is on no list while the lock is open, and no buddy to merge with; nullptr
 // where no more than `keep` pages would be left to give back.
 page* zone::isolate(std::size_t keep, bool all, unsigned least) {
-  os::lock_guard guard(lock_);
-  take_deferred();
   // All of it: also what counts as clean by mistake, since which part of a block is dirty is a
   // guess.
   const bool is_all = all && keep == 0;
@@ -326,15 +328,46 @@ page* zone::isolate(std::size_t keep, bool all, unsigned least) {
   unneeded_.store(unneeded - std::min<std::size_t>(unneeded, head->count),
                   std::memory_order_relaxed);
   isolated_ += std::size_t{1} << head->order;
-  publish_figures();
   return head;
 }
 
-void zone::put_back(page* head, bool clean) {
-  const std::size_t pages = std::size_t{1} << head->order;
+// Returns how many, none of which is gone yet.
+unsigned zone::isolate_some(std::size_t keep, bool all, unsigned least, page_range* blocks) {
   os::lock_guard guard(lock_);
-  isolated_ -= pages;
-  give(head, pages, clean);
+  take_deferred();
+  unsigned count = 0;
+  for (u32 pages = 0; count < page_range::most && pages < most_pages_at_once; count++) {
+    page* head = isolate(keep, all, least);
+    if (!head) break;
+    blocks[count] = {head, u32{1} << head->order, false};
+    pages += blocks[count].pages;
+  }
+  publish_figures();
+  return count;
+}
+
+// Those that are gone. Returns how many of their pages were dirty.
+std::size_t zone::put_back(const page_range* blocks, unsigned count) {
+  os::lock_guard guard(lock_);
+  std::size_t dirty = 0;
+  for (const page_range* b = blocks; b < blocks + count; b++) {
+    if (!b->is_gone) continue;
+    dirty += b->first->count;
+    isolated_ -= b->pages;
+    give(b->first, b->pages, true);
+  }
+  publish_figures();
+  return dirty;
+}
+
+// Those that stay dirty.
+void zone::put_back(list<page>* refused) {
+  os::lock_guard guard(lock_);
+  while (page* head = refused->pop_front()) {
+    const std::size_t pages = std::size_t{1} << head->order;
+    isolated_ -= pages;
+    give(head, pages, false);
+  }
   publish_figures();
 }
 
@@ -350,48 +383,75 @@ page* zone::halve(page* head) {
   return second;
 }
 
-std::size_t zone::purge(std::size_t keep, purge_depth depth) {
-  if (!backing_->purge) return 0;
-  const bool is_huge = backing_->may_be_huge && committed_pages() > std::max(small_, huge_from());
-  const unsigned least = is_huge && depth == purge_depth::whole ? order_of_pages(huge_pages) : 0;
-  // Blocks with pages that the program has locked are halved until those are by themselves.
-  list<page> halves;
-  list<page> refused;
-  unsigned refusals = 0;
-  std::size_t purged = 0;
-  while (refusals < most_refusals) {
-    page* head = halves.pop_front();
-    if (!head) head = isolate(keep, depth == purge_depth::everything, least);
-    if (!head) break;
-    const std::size_t first = space_->number_of(head);
-    const std::size_t pages = std::size_t{1} << head->order;
-    const std::size_t dirty = head->count;
-    keep_hole_open(first, pages);
-    if (backing_->purge(space_, first, pages)) {
-      put_back(head, true);
-      purged += dirty;
-    } else if (refusals++; head->order > smallest_refused) {
-      halves.push_front(halve(head));
-      halves.push_front(head);
-    } else {
-      refused.push_front(head);
-    }
+bool zone::may_be_huge(const page* p) const {
+  return backing_->is_anonymous && space_->number_of(p) >= huge_from();
+}
+
+// Returns how many, from the first on, are gone.
+unsigned zone::trim_at_once(const page_range* ranges, unsigned count) const {
+  if (count < 2 || !backing_->is_anonymous) return 0;
+  iovec bytes[page_range::most];
+  for (unsigned i = 0; i < count; i++) {
+    if (may_be_huge(ranges[i].first)) return 0;  // which may have to be cut up first
+    bytes[i] = {space_->address_of(ranges[i].first), std::size_t{ranges[i].pages} << page_shift};
   }
-  for (list<page>* rest : {&halves, &refused}) {
-    while (page* head = rest->pop_front())
-      put_back(head, false);
+  return os::purge_each(bytes, count);
+}
+
+void zone::trim(page_range* ranges, unsigned count) {
+  for (unsigned i = 0; i < count; i++)
+    keep_hole_open(space_->number_of(ranges[i].first), ranges[i].pages);
+  const unsigned gone = trim_at_once(ranges, count);
+  for (unsigned i = 0; i < count; i++) {
+    page_range& r = ranges[i];
+    r.is_gone = i < gone || backing_->purge(space_, space_->number_of(r.first), r.pages);
+    if (i < gone) purge_map(r.first, r.pages);
+  }
+}
+
+// An isolated block that the system has refused: the program may have locked pages of it. It is
+// halved until those are by themselves. Returns the dirty pages given back.
+std::size_t zone::purge_halves(page* block, unsigned* refusals, list<page>* refused) {
+  page* halves[max_order + 1];  // the first of a size, and one half of each larger one
+  unsigned left = 0;
+  halves[left++] = block;
+  bool is_asked = false;
+  std::size_t purged = 0;
+  while (left > 0) {
+    page* head = halves[--left];
+    page_range half = {head, u32{1} << head->order, false};
+    if (is_asked && *refusals < most_refusals) trim(&half, 1);
+    is_asked = true;
+    if (half.is_gone) {
+      purged += put_back(&half, 1);
+    } else if (++*refusals < most_refusals && head->order > smallest_refused) {
+      halves[left++] = halve(head);
+      halves[left++] = head;
+    } else {
+      refused->push_front(head);
+    }
   }
   return purged;
 }
 
-bool zone::may_be_huge(const page* p) const {
-  return backing_->may_be_huge && space_->number_of(p) >= huge_from();
-}
-
-bool zone::trim(page* first, std::size_t pages) {
-  const std::size_t number = space_->number_of(first);
-  keep_hole_open(number, pages);
-  return backing_->purge(space_, number, pages);
+std::size_t zone::purge(std::size_t keep, purge_depth depth) {
+  if (!backing_->purge) return 0;
+  const bool is_huge = backing_->is_anonymous && committed_pages() > std::max(small_, huge_from());
+  const unsigned least = is_huge && depth == purge_depth::whole ? order_of_pages(huge_pages) : 0;
+  list<page> refused;
+  unsigned refusals = 0;
+  std::size_t purged = 0;
+  while (refusals < most_refusals) {
+    page_range blocks[page_range::most];
+    const unsigned count = isolate_some(keep, depth == purge_depth::everything, least, blocks);
+    if (count == 0) break;
+    trim(blocks, count);
+    purged += put_back(blocks, count);
+    for (unsigned i = 0; i < count; i++)
+      if (!blocks[i].is_gone) purged += purge_halves(blocks[i].first, &refusals, &refused);
+  }
+  put_back(&refused);
+  return purged;
 }
 
 void zone::start_period() {

@@ -23,7 +23,9 @@ struct zone_backing {
   // where none ever goes back.
   bool (*purge)(frame_space* space, std::size_t first, std::size_t pages);
   std::size_t step;  // pages that are committed at a time, if not more
-  bool may_be_huge;  // the pages of a large zone, with the option `huge`
+  // Memory of the process alone: that of a large zone may be huge pages, with the option `huge`,
+  // and several parts of it go back at a time.
+  bool is_anonymous;
 };
 
 // Gives back the map of a free block that was purged, if that is pages, as from so many of its own
@@ -31,6 +33,15 @@ struct zone_backing {
 // in its map entry, so those that hold nothing but its tails may read as zero.
 inline constexpr std::size_t map_purge_pages = 1 << 7;
 void purge_map(page* head, std::size_t pages);
+
+// Pages whose memory is to go back; if they are in use fewer than map_purge_pages, so that their
+// map entries stay as they are.
+struct page_range {
+  static constexpr unsigned most = 128;  // at a time
+  page* first;
+  u32 pages;
+  bool is_gone;  // else it stays
+};
 
 // What is purged.
 enum class purge_depth : u8 {
@@ -129,10 +140,9 @@ class zone {
   std::size_t purge(std::size_t keep, purge_depth depth) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 
-  // Gives the memory of pages in use back, which then read as zero. Fewer than map_purge_pages, so
-  // that their map entries stay as they are. False where it stays. By one thread at a time
-  // (reclaim_lock).
-  bool trim(page* first, std::size_t pages);
+  // Gives the memory of pages back, which then read as zero: nobody else uses them meanwhile. By
+  // one thread at a time (reclaim_lock).
+  void trim(page_range* ranges, unsigned count);
 
   // Whether the page may be a part of a huge page that was asked for.
   bool may_be_huge(const page* p) const;
@@ -171,8 +181,13 @@ class zone {
   bool grow_to(std::size_t end) QUARRY_REQUIRES(lock_);
   bool commit_to(std::size_t end) QUARRY_REQUIRES(lock_);
   void keep_hole_open(std::size_t first, std::size_t pages);
-  page* isolate(std::size_t keep, bool all, unsigned least) QUARRY_EXCLUDES(lock_);
-  void put_back(page* head, bool clean) QUARRY_EXCLUDES(lock_);
+  unsigned trim_at_once(const page_range* ranges, unsigned count) const;
+  page* isolate(std::size_t keep, bool all, unsigned least) QUARRY_REQUIRES(lock_);
+  unsigned isolate_some(std::size_t keep, bool all, unsigned least, page_range* blocks)
+      QUARRY_EXCLUDES(lock_);
+  std::size_t put_back(const page_range* blocks, unsigned count) QUARRY_EXCLUDES(lock_);
+  void put_back(list<page>* refused) QUARRY_EXCLUDES(lock_);
+  std::size_t purge_halves(page* block, unsigned* refusals, list<page>* refused);
   static page* halve(page* head);
   void give(page* head, std::size_t pages, bool clean) QUARRY_REQUIRES(lock_);
   void take_deferred() QUARRY_REQUIRES(lock_);

@@ -246,15 +246,22 @@ class alignas(cache_line) kmem_cache {
   };
 
   // Pages of a slab of which all objects are claimed, as if they were out, while they go back.
-  struct page_run {
-    u32 first;
-    u32 pages;
-  };
   struct claim {
-    static constexpr unsigned most_runs = 16;
+    static constexpr unsigned most_ranges = 16;
     page* slab;
-    unsigned count;
-    page_run runs[most_runs];
+    unsigned first;  // of its ranges
+    unsigned end;
+  };
+  // What goes back in one system call, where the system can do that.
+  struct claims {
+    static constexpr unsigned most_slabs = 32;
+    unsigned slabs;
+    unsigned ranges;
+    claim slab[most_slabs];
+    page_range range[page_range::most];
+    bool are_full() const {
+      return slabs == most_slabs || ranges + claim::most_ranges > page_range::most;
+    }
   };
 
   // A word of a slab's index that objects are being returned to.
@@ -326,16 +333,17 @@ class alignas(cache_line) kmem_cache {
     return has_pages && !is_kept && shape_.space == &region.frames;
   }
   bool is_worth_a_look(trim_depth depth) const QUARRY_REQUIRES(lock_);
-  bool look_at_slabs(trim_look* look, unsigned* left, claim* claimed) QUARRY_REQUIRES(lock_);
-  bool look_at_slab(page* slab, trim_look* look, claim* claimed) QUARRY_REQUIRES(lock_);
-  void purge(const claim& claimed, trim_look* look) QUARRY_EXCLUDES(lock_);
+  bool look_at_slabs(trim_look* look, unsigned* left, claims* claimed) QUARRY_REQUIRES(lock_);
+  void look_at_slab(page* slab, trim_look* look, claims* claimed) QUARRY_REQUIRES(lock_);
+  void purge(claims* claimed, trim_look* look) QUARRY_EXCLUDES(lock_);
+  void end_claim(const claim& c, const claims& claimed, trim_look* look) QUARRY_EXCLUDES(lock_);
   void move_to_front(page* partial) QUARRY_REQUIRES(lock_) {
     partial_.remove(partial);
     partial_.push_front(partial);
   }
-  bool claim_unused(page* slab, claim* claimed) QUARRY_REQUIRES(lock_);
-  void* unclaim(const claim& claimed) QUARRY_REQUIRES(lock_);
-  std::pair<u32, u32> objects_in(const page_run& run) const;
+  void claim_unused(page* slab, claims* claimed) QUARRY_REQUIRES(lock_);
+  void* unclaim(const claim& c, const claims& claimed) QUARRY_REQUIRES(lock_);
+  std::pair<u32, u32> objects_in(u32 first_page, u32 pages) const;
   unsigned kept_empty() const;
   void free_pages_of(page* slab, bool to_zone);
   void store(const returned_word& r) QUARRY_REQUIRES(lock_);

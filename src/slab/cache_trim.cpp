@@ -69,19 +69,20 @@ bool kmem_cache::is_worth_a_look(trim_depth depth) const {
 void kmem_cache::trim(trim_look* look) {
   unsigned left = most_slabs(look->depth);
   for (bool goes_on = true; goes_on;) {
-    claim claimed{};
+    claims claimed;
+    claimed.slabs = claimed.ranges = 0;
     {
       os::lock_guard guard(lock_);
       goes_on = look_at_slabs(look, &left, &claimed);
     }
-    if (claimed.count != 0) purge(claimed, look);
+    if (claimed.slabs != 0) purge(&claimed, look);
   }
 }
 
 // Goes through the partial slabs from the last to the first, each of which becomes the first, so
-// that the next look goes on where this one ended. Returns, for a while, once a slab has something
-// to be claimed or the lock was held for long enough; and false at the end.
-bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) {
+// that the next look goes on where this one ended. Returns, for a while, once enough is claimed or
+// the lock was held for long enough; and false at the end.
+bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claims* claimed) {
   if (!can_be_trimmed()) return false;
   if (has_ended(*look)) {
     look->result.may_follow |= look->refusals < most_refusals;
@@ -90,7 +91,7 @@ bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) 
   await_spare(true);
   if (!is_worth_a_look(look->depth)) return false;
   *left = std::min(*left, slabs_);  // others may go on adding to the list
-  for (unsigned i = 0; i < most_at_once; i++) {
+  for (unsigned i = 0; i < most_at_once && !claimed->are_full(); i++) {
     page* slab = partial_.back();
     if (!slab || slab->words[use_word] >> use_look_shift == look->number) return false;
     if (*left == 0) {
@@ -99,69 +100,81 @@ bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claim* claimed) 
     }
     --*left;
     move_to_front(slab);
-    if (look_at_slab(slab, look, claimed)) return true;
+    look_at_slab(slab, look, claimed);
   }
   return true;
 }
 
-// Returns whether it has something to be claimed.
-bool kmem_cache::look_at_slab(page* slab, trim_look* look, claim* claimed) {
+void kmem_cache::look_at_slab(page* slab, trim_look* look, claims* claimed) {
   const bool is_all = look->depth == trim_depth::everything;
   const u64 before = slab->words[use_word];
   const u64 now = look->number << use_look_shift;
   slab->words[use_word] = now;
   if (before == 0 && !is_all) {
     look->result.may_follow = true;
-    return false;
+    return;
   }
   const bool cuts_huge_pages = is_all || spare() > units() / huge_spare_share;
-  if (!cuts_huge_pages && zone_of(slab)->may_be_huge(slab)) return false;
+  if (!cuts_huge_pages && zone_of(slab)->may_be_huge(slab)) return;
   slab->words[use_word] = now | use_trimmed | (before & use_refused);
   const bool is_trimmed = before & use_trimmed && !(is_all && before & use_refused);
   if (slab == untouched_) untouched_ = nullptr;
-  return !is_trimmed && claim_unused(slab, claimed);
+  if (!is_trimmed) claim_unused(slab, claimed);
 }
 
-std::pair<u32, u32> kmem_cache::objects_in(const page_run& run) const {
-  const u32 begin = run.first << page_shift;
-  const u32 end = (run.first + run.pages) << page_shift;
+std::pair<u32, u32> kmem_cache::objects_in(u32 first_page, u32 pages) const {
+  const u32 begin = first_page << page_shift;
+  const u32 end = (first_page + pages) << page_shift;
   const u32 first = begin / shape_.object_size;
   const u32 last = (end + shape_.object_size - 1) / shape_.object_size;
   return {std::min(first, shape_.objects), std::min(last, shape_.objects)};
 }
 
-bool kmem_cache::claim_unused(page* slab, claim* claimed) {
+void kmem_cache::claim_unused(page* slab, claims* claimed) {
   bitmap index = index_of(slab, shape_);
-  claimed->slab = slab;
-  page_run* open = nullptr;
+  const unsigned begin = claimed->ranges;
+  page_range* open = nullptr;
   for (u32 p = 0; p < shape_.pages; p++) {
-    const auto [first, last] = objects_in({p, 1});
+    const auto [first, last] = objects_in(p, 1);
     if (first == last || !index.all_set(first, last)) {
       open = nullptr;
     } else if (open) {
       open->pages++;
-    } else if (claimed->count < claim::most_runs) {
-      open = &claimed->runs[claimed->count++];
-      *open = {p, 1};
+    } else if (claimed->ranges < begin + claim::most_ranges) {
+      open = &claimed->range[claimed->ranges++];
+      *open = {slab + p, 1, false};
     }
   }
-  for (unsigned i = 0; i < claimed->count; i++) {
-    const auto [first, last] = objects_in(claimed->runs[i]);
+  if (claimed->ranges == begin) return;
+  claimed->slab[claimed->slabs++] = {slab, begin, claimed->ranges};
+  for (unsigned i = begin; i < claimed->ranges; i++) {
+    const page_range& r = claimed->range[i];
+    const auto [first, last] = objects_in(static_cast<u32>(r.first - slab), r.pages);
     index.clear(first, last);
     slab->count += last - first;
     objects_out_ += last - first;
   }
   if (slab->count == shape_.objects) partial_.remove(slab);
-  return claimed->count != 0;
 }
 
-void kmem_cache::purge(const claim& claimed, trim_look* look) {
-  zone* z = zone_of(claimed.slab);
+// Slabs of one zone at a time: others' are those of other nodes.
+void kmem_cache::purge(claims* claimed, trim_look* look) {
+  for (unsigned i = 0, next; i < claimed->slabs; i = next) {
+    zone* z = zone_of(claimed->slab[i].slab);
+    for (next = i + 1; next < claimed->slabs; next++)
+      if (zone_of(claimed->slab[next].slab) != z) break;
+    const unsigned first = claimed->slab[i].first;
+    z->trim(claimed->range + first, claimed->slab[next - 1].end - first);
+  }
+  for (unsigned i = 0; i < claimed->slabs; i++)
+    end_claim(claimed->slab[i], *claimed, look);
+}
+
+void kmem_cache::end_claim(const claim& c, const claims& claimed, trim_look* look) {
   u64 refused = 0;
-  for (unsigned i = 0; i < claimed.count; i++) {
-    const page_run& run = claimed.runs[i];
-    if (z->trim(claimed.slab + run.first, run.pages))
-      look->result.pages += run.pages;
+  for (unsigned i = c.first; i < c.end; i++) {
+    if (claimed.range[i].is_gone)
+      look->result.pages += claimed.range[i].pages;
     else
       refused = use_refused;
   }
@@ -169,20 +182,21 @@ void kmem_cache::purge(const claim& claimed, trim_look* look) {
   void* wrong;
   {
     os::lock_guard guard(lock_);
-    u64& use = claimed.slab->words[use_word];
+    u64& use = c.slab->words[use_word];
     const bool was_used = use == 0;  // by others, meanwhile
-    wrong = unclaim(claimed);
+    wrong = unclaim(c, claimed);
     use = look->number << use_look_shift | (was_used ? 0 : use_trimmed | refused);
   }
   if (wrong) report(wrong, flush_call());
 }
 
 // Returns an object that was given back meanwhile, though it was free, if there is any.
-void* kmem_cache::unclaim(const claim& claimed) {
-  char* base = shape_.space->address_of(claimed.slab);
+void* kmem_cache::unclaim(const claim& c, const claims& claimed) {
+  char* base = shape_.space->address_of(c.slab);
   void* objects[max_batch];
-  for (unsigned i = 0; i < claimed.count; i++) {
-    auto [next, last] = objects_in(claimed.runs[i]);
+  for (unsigned i = c.first; i < c.end; i++) {
+    const page_range& r = claimed.range[i];
+    auto [next, last] = objects_in(static_cast<u32>(r.first - c.slab), r.pages);
     while (next < last) {
       unsigned count = 0;
       for (; next < last && count < max_batch; next++)
@@ -191,7 +205,7 @@ void* kmem_cache::unclaim(const claim& claimed) {
       if (done < count) return objects[done];
     }
   }
-  if (claimed.slab->count != 0) move_to_front(claimed.slab);
+  if (c.slab->count != 0) move_to_front(c.slab);
   return nullptr;
 }
 

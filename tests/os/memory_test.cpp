@@ -197,6 +197,47 @@ TEST_F(OsMemory, LockedMemoryIsNotPurgedAndKeepsItsContents) {
   EXPECT_TRUE(reads_as(memory, size, 7));
 }
 
+// The ranges are every other two of its pages.
+class OsRanges : public OsMemory {
+ protected:
+  void SetUp() override {
+    OsMemory::SetUp();
+    ASSERT_TRUE(os::commit(memory, size));
+    std::memset(memory, 7, size);
+    for (unsigned i = 0; i < count; i++)
+      ranges[i] = {memory + 4 * i * page_size, 2 * page_size};
+  }
+  static constexpr unsigned count = size / page_size / 4;
+  iovec ranges[count];
+};
+
+TEST_F(OsRanges, ArePurgedAtOnceUpToTheFirstThatIsLocked) {
+  void* locked = ranges[2].iov_base;
+  if (syscall(SYS_mlock, locked, page_size) != 0) GTEST_SKIP() << "needs RLIMIT_MEMLOCK";
+  const unsigned gone = os::purge_each(ranges, count);
+  syscall(SYS_munlock, locked, page_size);
+  iovec probe = {memory + 2 * page_size, page_size};
+  constexpr int self = -10001;  // linux/pidfd.h, PIDFD_SELF_THREAD_GROUP
+  if (syscall(SYS_process_madvise, self, &probe, 1, MADV_DONTNEED, 0) < 0)
+    GTEST_SKIP() << "needs process_madvise(2) of the caller's own memory";
+  EXPECT_EQ(gone, 2u);
+  for (unsigned i = 0; i < count; i++)
+    EXPECT_TRUE(reads_as(memory + 4 * i * page_size, 2 * page_size, i < gone ? 0 : 7)) << i;
+  EXPECT_EQ(os::purge_each(ranges, count), count);
+  EXPECT_EQ(resident_pages(memory, size), size / page_size - 2 * count - 1);
+}
+
+TEST_F(OsRanges, AreNotPurgedAtOnceUnderAFilter) {
+  const auto result = run_in_child([this] {
+    using namespace seccomp_test;
+    if (!filter_calls(SYS_process_madvise, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW)) _exit(2);
+    if (os::purge_each(ranges, count) != 0 || !reads_as(memory, size, 7)) _exit(1);
+  });
+  if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 2)
+    GTEST_SKIP() << "needs seccomp filters";
+  EXPECT_TRUE(result.succeeded()) << "status " << result.status;
+}
+
 TEST_F(OsMemory, DecommittedMemoryIsABareReservationAgain) {
   ASSERT_TRUE(os::commit(memory, size));
   std::memset(memory, 7, size);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../preload/child.h"
+#include "../seccomp.h"
 #include "reserved.h"
 #include "started.h"
 
@@ -223,6 +224,43 @@ TEST_F(Zone, LockedMemoryStaysDirty) {
   EXPECT_FALSE(clean);
   syscall(SYS_munlock, memory, 16 * page_size);
   normal_zone.free(head, 16, false);
+}
+
+// Many blocks between others that stay: what goes back is as much whether they go in few system
+// calls or, under a filter, one by one.
+int purge_small_blocks(bool filtered) {
+  using namespace seccomp_test;
+  if (filtered && !filter_calls(SYS_process_madvise, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW))
+    return 2;
+  constexpr unsigned count = 1000, pages = 2;
+  bool clean;
+  normal_zone.purge(0, purge_depth::everything);
+  page* all = normal_zone.allocate(2 * count * pages, 1, &clean);
+  char* memory = region.frames.address_of(all);
+  mark(memory, 2 * count * pages, 1);
+  char* locked = memory + 2 * pages * 500 * page_size;
+  if (!lock_memory(locked, page_size)) return 3;
+  for (unsigned i = 0; i < count; i++)
+    normal_zone.free(all + 2 * i * pages, pages, false);
+  if (normal_zone.purge(0, purge_depth::everything) != (count - 1) * pages) return 4;
+  if (normal_zone.dirty_pages() != pages || !is_marked(locked, pages, 1 + 2 * pages * 500))
+    return 5;
+  for (unsigned i = 0; i < count; i++) {
+    char* block = memory + 2 * i * pages * page_size;
+    if (block != locked && resident_pages(block, pages * page_size) != 0) return 6;
+    if (!is_marked(block + pages * page_size, pages, 1 + (2 * i + 1) * pages)) return 7;
+  }
+  return 0;
+}
+
+TEST_F(Zone, ManyBlocksGoBackAtOnceOrOneByOne) {
+  for (const bool filtered : {false, true}) {
+    const auto result = preload_test::run_in_child([=] { _exit(purge_small_blocks(filtered)); });
+    ASSERT_TRUE(WIFEXITED(result.status)) << result.status;
+    if (WEXITSTATUS(result.status) == 2) GTEST_SKIP() << "needs seccomp filters";
+    if (WEXITSTATUS(result.status) == 3) GTEST_SKIP() << "needs RLIMIT_MEMLOCK";
+    EXPECT_EQ(WEXITSTATUS(result.status), 0) << (filtered ? "under a filter" : "");
+  }
 }
 
 TEST_F(Zone, WhatIsLockedDoesNotKeepTheRestFromGoingBack) {
