@@ -1,6 +1,7 @@
 // Pools over a source that the test turns on and off.
 #include "mempool/mempool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -18,20 +19,25 @@ using namespace std::chrono_literals;
 
 namespace {
 
+struct request {
+  gfp_t gfp;
+  std::thread::id by;
+};
+
 // Hands out numbers for addresses, at most `left` of them, and knows which are out.
 struct counted_source {
   std::mutex lock;
   std::size_t left = SIZE_MAX;
   std::uintptr_t next = 16;
   std::set<void*> out;
-  std::vector<gfp_t> asked;
+  std::vector<request> asked;
   std::thread::id refused;  // the thread that gets none
   std::function<void()> at_next_free;
 
   static void* allocate(gfp_t gfp, void* data) {
     auto* self = static_cast<counted_source*>(data);
     std::lock_guard guard(self->lock);
-    self->asked.push_back(gfp);
+    self->asked.push_back({gfp, std::this_thread::get_id()});
     if (self->left == 0 || std::this_thread::get_id() == self->refused) return nullptr;
     self->left--;
     return *self->out.insert(reinterpret_cast<void*>(self->next += 16)).first;
@@ -56,14 +62,14 @@ class Mempool : public testing::Test {
   void TearDown() override { EXPECT_TRUE(source.out.empty()) << "elements are lost"; }
   mempool* make(std::size_t minimum) { return mempool::create(minimum, source.source()); }
   void end_memory() { source.left = 0; }
-  // Until the source was asked so often and those who asked had time to queue.
-  void wait_for_requests(std::size_t count) {
-    for (std::size_t now = 0; now < count;) {
-      std::this_thread::sleep_for(50ms);
+  // Who waits asks the source twice, the second time when it stands in the queue.
+  void wait_until_queued(const std::thread& waiter) {
+    const auto is_by_it = [&](const request& r) { return r.by == waiter.get_id(); };
+    for (std::ptrdiff_t times = 0; times < 2;) {
+      std::this_thread::sleep_for(5ms);
       std::lock_guard guard(source.lock);
-      now = source.asked.size();
+      times = std::count_if(source.asked.begin(), source.asked.end(), is_by_it);
     }
-    std::this_thread::sleep_for(50ms);
   }
   void memory_again() {
     std::lock_guard guard(source.lock);
@@ -115,7 +121,7 @@ TEST_F(Mempool, TheSourceIsAskedGentlyFirstAndNeverToTryForEver) {
   end_memory();
   void* element = pool->allocate(GFP_KERNEL | __GFP_NOFAIL);
   ASSERT_EQ(source.asked.size(), 1u) << "the reserve is nearer than reclaim";
-  EXPECT_EQ(source.asked[0], GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+  EXPECT_EQ(source.asked[0].gfp, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
   pool->free(element);
   pool->destroy();
 }
@@ -167,7 +173,7 @@ TEST_F(Mempool, WaitersAreServedInTheOrderInWhichTheyCame) {
       }
       pool->free(element);
     });
-    std::this_thread::sleep_for(50ms);
+    wait_until_queued(waiters.back());
   }
   pool->free(only);
   for (std::thread& waiter : waiters)
@@ -186,13 +192,13 @@ TEST_F(Mempool, NobodyWhoComesLaterTakesAnElementFromAWaiter) {
     has = true;
     pool->free(element);
   });
-  std::this_thread::sleep_for(50ms);
+  wait_until_queued(waiter);
   pool->free(only);
   // Whether or not the waiter runs yet: there is nothing here until it is done.
   void* mine = pool->allocate(GFP_NOWAIT);
   EXPECT_TRUE(mine == nullptr || has);
-  waiter.join();
   if (mine) pool->free(mine);
+  waiter.join();
   pool->destroy();
 }
 
@@ -210,7 +216,8 @@ TEST_F(Mempool, EachWaiterHasAnElementAsSoonAsSoManyAreFreed) {
       pool->free(element);
     });
   }
-  wait_for_requests(8);  // four were answered, and each waiter asks twice
+  for (const std::thread& waiter : waiters)
+    wait_until_queued(waiter);
   for (void* element : elements)
     pool->free(element);
   // Whether or not they run yet.
@@ -227,7 +234,7 @@ TEST_F(Mempool, APoolWithoutReserveHandsOnWhatIsFreed) {
   end_memory();
   void* got = nullptr;
   std::thread waiter([&] { got = pool->allocate(GFP_KERNEL); });
-  wait_for_requests(3);
+  wait_until_queued(waiter);
   pool->free(only);
   memory_again();  // so that it does not wait for ever
   waiter.join();
@@ -250,7 +257,7 @@ TEST_F(Mempool, AWaiterIsToldOfWhatGoesToTheSourceWhileItQueues) {
     const auto begin = std::chrono::steady_clock::now();
     source.at_next_free = [&] {
       waiter = std::thread([&] { got = pool->allocate(GFP_KERNEL); });
-      wait_for_requests(2);
+      wait_until_queued(waiter);
       std::lock_guard guard(source.lock);
       source.left = 1;
     };
