@@ -3,20 +3,10 @@
 // with a watchpoint on the header, which stops it after each write, and so between its sequences;
 // single steps would interrupt every one of them. At such a stop it and another thread exchange
 // their CPUs.
-#include <errno.h>
-#include <signal.h>
-#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <functional>
 #include <new>
 #include <string>
@@ -24,6 +14,7 @@
 
 #include "../seccomp.h"
 #include "arrays.h"
+#include "traced.h"
 
 using namespace percpu_test;
 
@@ -51,9 +42,6 @@ constexpr unsigned unknown = ~0u;
 
 // In memory that the threads and the test share.
 struct board {
-  // Written by the grower for nothing but to be seen by a watchpoint.
-  u64 watched;
-
   // The grower's area before it filled the array, before it had it grow, and after.
   std::atomic<unsigned> filling{unknown}, growing{unknown}, grown{unknown};
   // What it found in the arrays of all CPUs in the end.
@@ -127,35 +115,21 @@ void start_the_other(unsigned index) {
 enum class restarts { allowed, refused };
 
 // The traced process, from its beginning to its end.
-[[noreturn]] void grow_under_trace(unsigned index, restarts r) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+void grow_under_trace(unsigned index, restarts r) {
   if (r == restarts::refused && !seccomp_test::refuse(SYS_membarrier)) _exit(1);
   put_on_cpu(0, allowed_cpus().front());
   start_the_other(index);
-  if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
+  be_traced();
   shared->filling = percpu::current();
   percpu::grow(index, percpu::miss::full);
   for (std::size_t n = 1; n <= filled; n++)
     percpu::push(index, object(n));
-  raise(SIGSTOP);
-  std::atomic_ref(shared->watched).store(1);
   raise(SIGSTOP);
   shared->growing = percpu::current();
   percpu::grow(index, percpu::miss::full);
   shared->grown = percpu::current();
   raise(SIGSTOP);
   percpu::drain_index(index, note_left);
-  _exit(0);
-}
-
-// False after longer than it can take.
-bool comes_true(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    usleep(100);
-  }
-  return true;
 }
 
 std::string text_of(percpu::header h) {
@@ -165,38 +139,21 @@ std::string text_of(percpu::header h) {
 }
 
 // A process with the two threads, and a script of what they do, each with what is to come of it.
-// After the first difference nothing more is done. The process ends with this object at the latest.
+// After the first difference nothing more is done.
 class growth {
  public:
-  growth(unsigned index, restarts r) : index_(index) {
-    new (shared) board;
-    grower_ = fork();
-    if (grower_ < 0) abort();
-    if (grower_ == 0) grow_under_trace(index, r);
-    is_watched_ = wait_for_stop() && is_stopped_by(SIGSTOP) && watch(&shared->watched) &&
-                  go_on(PTRACE_CONT) && is_stopped_by(SIGTRAP) && go_on(PTRACE_CONT) &&
-                  is_stopped_by(SIGSTOP) && watch(address());
-    if (!is_watched_) differ("the grower is not traced");
+  growth(unsigned index, restarts r) : index_(index), grower_([=] { grow_under_trace(index, r); }) {
+    const bool is_ready =
+        grower_.wait_for_stop() && grower_.stop_signal() == SIGSTOP && grower_.watch(address());
+    if (!is_ready) differ("the grower does not come to its growing");
   }
-  ~growth() {
-    if (has_ended_) return;
-    kill(grower_, SIGKILL);
-    while (waitpid(grower_, &status_, 0) == grower_ && WIFSTOPPED(status_)) {
-    }
-  }
-  growth(const growth&) = delete;
-  growth& operator=(const growth&) = delete;
-
-  // Whether ptrace(2) and debug registers that work are to be had: under some hypervisors they can
-  // be set but stop nothing.
-  bool is_watched() const { return is_watched_; }
 
   // Lets the grower go on to its next write of the header or restart of the sequences, or to the
   // end of growing.
   void step(const std::string& expected) {
     if (has_differed()) return;
     std::string did;
-    while (did.empty() && go_on(PTRACE_SYSCALL))
+    while (did.empty() && grower_.go_on(PTRACE_SYSCALL))
       did = what_it_did();
     compare("step", did, expected);
   }
@@ -205,7 +162,7 @@ class growth {
   void exchange_cpus() {
     if (has_differed()) return;
     put_on_cpu(shared->other, allowed_cpus().front());
-    put_on_cpu(grower_, allowed_cpus().back());
+    put_on_cpu(grower_.id(), allowed_cpus().back());
     is_exchanged_ = true;
     is_disturbed_ |= !comes_true([] { return shared->other_area == shared->filling; });
   }
@@ -228,9 +185,10 @@ class growth {
   // The rest of the grower's life: it empties the arrays of all CPUs.
   void finish(const std::vector<std::size_t>& expected) {
     if (has_differed()) return;
-    unwatch();
-    if (go_on(PTRACE_CONT)) return differ("the grower stops once more");
-    if (!has_ended_ || status_ != 0) return differ("the grower does not end well");
+    grower_.unwatch();
+    if (grower_.go_on(PTRACE_CONT)) return differ("the grower stops once more");
+    if (!grower_.has_ended() || grower_.status() != 0)
+      return differ("the grower does not end well");
     std::vector<std::size_t> left(shared->left, shared->left + shared->left_count);
     std::sort(left.begin(), left.end());
     if (left != expected) differ("left over: " + testing::PrintToString(left));
@@ -241,8 +199,8 @@ class growth {
   // Whether a thread had another area than the script wants. Where the script came to a difference
   // the grower has yet to say where it ended up.
   bool was_disturbed() {
-    unwatch();
-    if (shared->grown == unknown) go_on(PTRACE_CONT);
+    grower_.unwatch();
+    if (shared->grown == unknown) grower_.go_on(PTRACE_CONT);
     if (is_disturbed_ || shared->growing != shared->filling) return true;
     return shared->grown != unknown && (shared->grown != shared->growing) != is_exchanged_;
   }
@@ -256,37 +214,24 @@ class growth {
     if (is != expected) differ(what + ": \"" + is + "\" instead of \"" + expected + "\"");
   }
 
-  bool wait_for_stop() {
-    if (!comes_true([this] { return waitpid(grower_, &status_, WNOHANG) == grower_; })) {
-      return false;
-    }
-    has_ended_ = !WIFSTOPPED(status_);
-    return !has_ended_;
-  }
-  bool is_stopped_by(int signal) const { return WSTOPSIG(status_) == signal; }
-  bool go_on(__ptrace_request how) {
-    return ptrace(how, grower_, nullptr, nullptr) == 0 && wait_for_stop();
-  }
-
   // Empty for a stop that is of no interest.
   std::string what_it_did() const {
-    constexpr int system_call = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
-    switch (WSTOPSIG(status_)) {
+    switch (grower_.stop_signal()) {
       case SIGTRAP:
         return text_of(header());
-      case system_call:
+      case traced_child::system_call_stop:
         return which_call();
       case SIGSTOP:
         return "grown";
       default:
-        return "signal " + std::to_string(WSTOPSIG(status_));
+        return "signal " + std::to_string(grower_.stop_signal());
     }
   }
 
   // A call stops its thread twice, at its beginning with ENOSYS for a result.
   std::string which_call() const {
-    const long result = peek_user(offsetof(user, regs.rax));
-    const bool is_restart = peek_user(offsetof(user, regs.orig_rax)) == SYS_membarrier;
+    const auto result = static_cast<long>(grower_.peek_user(offsetof(user, regs.rax)));
+    const bool is_restart = grower_.peek_user(offsetof(user, regs.orig_rax)) == SYS_membarrier;
     if (!is_restart || result == -ENOSYS) return "";
     return result == 0 ? "restarted" : "restart refused";
   }
@@ -294,31 +239,10 @@ class growth {
   std::atomic<u64>* address() const {
     return percpu::header_of(percpu::area_of(shared->filling), index_);
   }
-  percpu::header header() const {
-    return std::bit_cast<percpu::header>(ptrace(PTRACE_PEEKDATA, grower_, address(), nullptr));
-  }
-  long peek_user(std::size_t offset) const {
-    return ptrace(PTRACE_PEEKUSER, grower_, offset, nullptr);
-  }
-
-  // Intel SDM, volume 3, "Debug Control Register (DR7)": bit 0 enables the first watchpoint for the
-  // thread, bits 16 and 17 have it stop at writes, bits 18 and 19 make it 8 bytes long.
-  bool watch(const void* word) const {
-    return ptrace(PTRACE_SETOPTIONS, grower_, nullptr, PTRACE_O_TRACESYSGOOD) == 0 &&
-           set_debug_register(0, reinterpret_cast<u64>(word)) &&
-           set_debug_register(7, 1 | 1 << 16 | 2 << 18);
-  }
-  bool unwatch() const { return set_debug_register(7, 0); }
-  bool set_debug_register(std::size_t number, u64 value) const {
-    const std::size_t offset = offsetof(user, u_debugreg) + number * sizeof value;
-    return ptrace(PTRACE_POKEUSER, grower_, offset, value) == 0;
-  }
+  percpu::header header() const { return std::bit_cast<percpu::header>(grower_.peek(address())); }
 
   unsigned index_;
-  pid_t grower_;
-  int status_ = 0;
-  bool has_ended_ = false;
-  bool is_watched_ = false;
+  traced_child grower_;
   bool is_exchanged_ = false;
   bool is_disturbed_ = false;
   std::string first_difference_;
@@ -330,14 +254,12 @@ class Moved : public testing::Test {
     start_arrays();
     if (!percpu::use_sequences) GTEST_SKIP() << "needs sequences that can be restarted";
     if (allowed_cpus().size() < 2) GTEST_SKIP() << "needs two CPUs";
+    if (!has_watchpoints()) GTEST_SKIP() << "needs ptrace(2) with debug registers that work";
     stay_on_two_cpus();
     void* memory =
         mmap(nullptr, sizeof(board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(memory, MAP_FAILED);
     shared = static_cast<board*>(memory);
-    if (!growth(index, restarts::allowed).is_watched()) {
-      GTEST_SKIP() << "needs ptrace(2) with debug registers that work";
-    }
   }
   void TearDown() override {
     if (shared) munmap(shared, sizeof(board));
@@ -349,6 +271,7 @@ class Moved : public testing::Test {
   // though it seldom does.
   std::string first_difference(restarts r, const std::function<void(growth&)>& script) const {
     for (int tries = 0; tries < 5; tries++) {
+      new (shared) board;
       growth g(index, r);
       script(g);
       if (!g.was_disturbed()) return g.first_difference();
