@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "../granted.h"
 #include "../preload/child.h"
 #include "../seccomp.h"
 #include "../survival/proc.h"
@@ -33,7 +34,10 @@ class Highmem : public testing::Test {
  protected:
   void SetUp() override {
     struct page* page = highmem_page();
-    if (!page) GTEST_SKIP() << "needs memfd_create and no RLIMIT_FSIZE";
+    if (!page) {
+      ASSERT_FALSE(granted::large_memory_file()) << "there is no zone";
+      GTEST_SKIP() << "needs memfd_create and no RLIMIT_FSIZE";
+    }
     put_page(page);
   }
 };

@@ -16,6 +16,7 @@
 #include <regex>
 #include <sstream>
 
+#include "../granted.h"
 #include "../preload/child.h"
 
 namespace {
@@ -255,8 +256,9 @@ TEST(VmallocToPage, IsNullOutsideOfBlocks) {
 
 // As many as have a list that ends with a page of it.
 TEST(VmallocToPage, IsThePageThatVmapHasMapped) {
+  if (!granted::large_memory_file()) GTEST_SKIP() << "needs memfd_create and no RLIMIT_FSIZE";
   struct page* two = alloc_pages(GFP_HIGHUSER, 1);
-  if (!two || page_zone(two) != ZONE_HIGHMEM) GTEST_SKIP() << "needs memfd_create(2)";
+  ASSERT_TRUE(two && page_zone(two) == ZONE_HIGHMEM);
   struct page* pages[1024];
   for (int i = 0; i < 1024; i++)
     pages[i] = two;
@@ -335,8 +337,9 @@ TEST(Vmallocinfo, HasALinePerBlockByAddressWithItsGuardPage) {
 }
 
 TEST(Vmallocinfo, ShowsWhatVmapHasMapped) {
+  if (!granted::large_memory_file()) GTEST_SKIP() << "needs memfd_create and no RLIMIT_FSIZE";
   struct page* one = alloc_page(GFP_HIGHUSER);
-  if (!one) GTEST_SKIP() << "needs memfd_create(2)";
+  ASSERT_TRUE(one && page_zone(one) == ZONE_HIGHMEM);
   struct page* same[3] = {one, one, one};
   void* mapped = vmap(same, 3, VM_MAP, PAGE_KERNEL);
   ASSERT_NE(mapped, nullptr);

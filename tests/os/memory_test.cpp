@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "../granted.h"
 #include "../preload/child.h"
 #include "../seccomp.h"
 #include "../smaps.h"
@@ -147,8 +148,10 @@ class OsHugePage : public testing::Test {
     ASSERT_TRUE(os::commit(memory, 2 * os::huge_page_size));
     os::prefer_huge_pages(memory, 2 * os::huge_page_size);
     memory[0] = 7;
-    if (huge_bytes() == 0)
+    if (huge_bytes() == 0) {
+      ASSERT_FALSE(granted::huge_page()) << "what is preferred does not come";
       GTEST_SKIP() << "needs transparent_hugepage/enabled at madvise or always, and 2 MiB in one";
+    }
   }
   void TearDown() override { os::release(memory, 2 * os::huge_page_size); }
 

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "../../granted.h"
 #include "../../preload/child.h"
 #include "slabinfo.h"
 
@@ -78,11 +79,23 @@ TEST(ChecksOption, NamesWrongUseOfABlockAtOnce) {
   }
 }
 
-TEST(ChecksOption, NamesWrongUseOfABlockOfZoneDmaAtOnce) {
-  constexpr gfp_t dma = GFP_KERNEL | GFP_DMA | __GFP_NOWARN;
+class ChecksOptionOfZoneDma : public testing::Test {
+ protected:
+  void SetUp() override {
+    void* block = kmalloc(1, dma);
+    if (!block) {
+      ASSERT_FALSE(granted::locked_memory_below_4_gib()) << "there is no zone";
+      GTEST_SKIP() << "needs RLIMIT_MEMLOCK of some pages and room below 4 GiB";
+    }
+    kfree(block);
+  }
+
+  static constexpr gfp_t dma = GFP_KERNEL | GFP_DMA | __GFP_NOWARN;
+};
+
+TEST_F(ChecksOptionOfZoneDma, NamesWrongUseOfABlockAtOnce) {
   for (size_t size : {64, 1024}) {
     void* neighbour = kmalloc(size, dma);
-    if (!neighbour) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of some pages and room below 4 GiB";
     void* block = kmalloc(size, dma);
     expect_lines(block, ", cache \"size-" + std::to_string(size) + "\\(DMA\\)\"", free_blocks);
     kfree(block);
@@ -98,21 +111,26 @@ void free_objects() {
   kmem_cache_free_bulk(cache, 1000, objects.data());
 }
 
+void expect_lines_of_object(unsigned long flags) {
+  cache = kmem_cache_create("plain", 200, 0, flags, nullptr, nullptr);
+  void* neighbour = kmem_cache_alloc(cache, GFP_KERNEL);
+  void* object = kmem_cache_alloc(cache, GFP_KERNEL);
+  expect_lines(object, ", cache \"plain\"", free_objects);
+  const auto again = [=] { kmem_cache_free(cache, object); };
+  expect_line({"kmem_cache_free", [](void* o) { kmem_cache_free(cache, o); }}, object,
+              "already free, cache \"plain\"", again);
+  expect_line({"kmem_cache_free_bulk", [](void* o) { kmem_cache_free_bulk(cache, 1, &o); }}, object,
+              "already free, cache \"plain\"", again);
+  kmem_cache_free(cache, object);
+  kmem_cache_free(cache, neighbour);
+  EXPECT_EQ(kmem_cache_destroy(cache), 0);
+}
+
 TEST(ChecksOption, NamesWrongUseOfAnObjectAtOnce) {
-  for (unsigned long flags : {0ul, SLAB_CACHE_DMA}) {
-    cache = kmem_cache_create("plain", 200, 0, flags, nullptr, nullptr);
-    void* neighbour = kmem_cache_alloc(cache, GFP_KERNEL);
-    void* object = kmem_cache_alloc(cache, GFP_KERNEL);
-    expect_lines(object, ", cache \"plain\"", free_objects);
-    const auto again = [=] { kmem_cache_free(cache, object); };
-    expect_line({"kmem_cache_free", [](void* o) { kmem_cache_free(cache, o); }}, object,
-                "already free, cache \"plain\"", again);
-    expect_line({"kmem_cache_free_bulk", [](void* o) { kmem_cache_free_bulk(cache, 1, &o); }},
-                object, "already free, cache \"plain\"", again);
-    kmem_cache_free(cache, object);
-    kmem_cache_free(cache, neighbour);
-    EXPECT_EQ(kmem_cache_destroy(cache), 0);
-  }
+  expect_lines_of_object(0);
+}
+TEST_F(ChecksOptionOfZoneDma, NamesWrongUseOfAnObjectAtOnce) {
+  expect_lines_of_object(SLAB_CACHE_DMA);
 }
 
 TEST(ChecksOption, LeavesNoCacheAnArray) {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "../../granted.h"
 #include "../../preload/child.h"
 #include "../../seccomp.h"
 #include "slabinfo.h"
@@ -32,7 +33,10 @@ class DmaObjects : public testing::Test {
  protected:
   void SetUp() override {
     void* block = kmalloc(1, kernel_dma);
-    if (!block) GTEST_SKIP() << "needs RLIMIT_MEMLOCK of some pages and room below 4 GiB";
+    if (!block) {
+      ASSERT_FALSE(granted::locked_memory_below_4_gib()) << "there is no zone";
+      GTEST_SKIP() << "needs RLIMIT_MEMLOCK of some pages and room below 4 GiB";
+    }
     kfree(block);
   }
 };
