@@ -2,7 +2,6 @@
 // until there is, or it throws, or it is gone.
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include <limits>
 #include <new>
 
+#include "../data_limit.h"
 #include "block.h"
 #include "child.h"
 
@@ -87,17 +87,6 @@ TEST_F(NewHandler, IsNotCalledByMalloc) {
   EXPECT_EQ(calls, 0);
 }
 
-// Bytes of writable private memory, which RLIMIT_DATA limits (setrlimit(2), since Linux 4.7).
-size_t data_bytes() {
-  FILE* status = fopen("/proc/self/status", "r");
-  char line[256];
-  size_t kibibytes = 0;
-  while (fgets(line, sizeof line, status) && sscanf(line, "VmData: %zu", &kibibytes) != 1)
-    continue;
-  fclose(status);
-  return kibibytes << 10;
-}
-
 constexpr size_t reserve_size = size_t{300} << 20;
 void* reserve = nullptr;
 
@@ -113,8 +102,7 @@ TEST_F(NewHandler, MayFreeMemoryWhichTheRequestThenGets) {
   const child_result result = run_in_child([] {
     reserve = malloc(reserve_size);
     fill(reserve, reserve_size, 1);
-    const rlimit limit = {data_bytes() + (100 << 20), RLIM_INFINITY};
-    setrlimit(RLIMIT_DATA, &limit);
+    limit_data_to(100 << 20);
     std::set_new_handler(free_the_reserve);
     void* block = operator new(reserve_size);
     fill(block, reserve_size, 2);
