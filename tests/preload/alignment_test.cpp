@@ -141,6 +141,27 @@ TEST(NoAlignment, IsTheNextPowerOfTwoForMemalign) {
   }
 }
 
+// There may be such a thing, but no memory that has it.
+TEST(AlignmentAboveAGibibyte, IsNoMemory) {
+  for (int power : {31, 32, 40, 47, 48, 62, 63}) {
+    const size_t alignment = size_t{1} << power;
+    for (size_t size : {size_t{0}, size_t{100}, size_t{1} << 30}) {
+      SCOPED_TRACE(testing::Message() << "2^" << power << ", size " << size);
+      for (auto* allocate : {memalign, aligned_alloc}) {
+        errno = 0;
+        EXPECT_EQ(allocate(opaque(alignment), size), nullptr);
+        EXPECT_EQ(errno, ENOMEM);
+      }
+      void* const mark = &errno;
+      void* block = mark;
+      errno = 4711;
+      EXPECT_EQ(posix_memalign(&block, opaque(alignment), size), ENOMEM);
+      EXPECT_EQ(errno, 4711) << "the error is returned, errno is not set";
+      EXPECT_EQ(block, mark);
+    }
+  }
+}
+
 // C17 7.22.3.1 as corrected by DR 460: the size need not be a multiple of the alignment.
 TEST(AlignedAlloc, TakesSizesThatAreNoMultipleOfTheAlignment) {
   void* block = aligned_alloc(256, opaque(257));

@@ -137,6 +137,40 @@ TEST(Cache, HardwareAlignedObjectsDoNotShareALineWithoutNeed) {
   }
 }
 
+// Each object is written to from end to end.
+void expect_objects_of_their_own(size_t size, size_t align, unsigned long flags) {
+  SCOPED_TRACE(testing::Message() << size << " bytes, alignment " << align << ", flags " << flags);
+  kmem_cache_t* cache = kmem_cache_create("largest", size, align, flags, nullptr, nullptr);
+  ASSERT_NE(cache, nullptr);
+  const cache_guard guard{cache};
+  EXPECT_EQ(kmem_cache_size(cache), size);
+  char* objects[3];
+  for (int i = 0; i < 3; i++) {
+    objects[i] = static_cast<char*>(kmem_cache_alloc(cache, GFP_KERNEL));
+    ASSERT_NE(objects[i], nullptr);
+    EXPECT_EQ(number(objects[i]) % std::max<size_t>(align, 1), 0u);
+    memset(objects[i], i + 1, size);
+  }
+  for (int i = 0; i < 3; i++) {
+    EXPECT_EQ(objects[i][0], i + 1);
+    EXPECT_EQ(memcmp(objects[i], objects[i] + 1, size - 1), 0);
+    kmem_cache_free(cache, objects[i]);
+  }
+  EXPECT_EQ(kmem_cache_shrink(cache), 0);
+}
+
+TEST(Cache, MayHaveTheLargestObjectsAndTheLargestAlignment) {
+  constexpr size_t most = KMEM_CACHE_MAX_SIZE;
+  constexpr unsigned long all_checks =
+      SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER | SLAB_CONSISTENCY_CHECKS;
+  for (unsigned long flags : {0ul, all_checks}) {
+    expect_objects_of_their_own(most, 0, flags);
+    expect_objects_of_their_own(most - 1, 0, flags);
+    expect_objects_of_their_own(8, most, flags);
+    expect_objects_of_their_own(most, most, flags);
+  }
+}
+
 TEST(Cache, ThatCannotBeIsRefused) {
   const auto refused = [](const char* name, size_t size, size_t align, unsigned long flags) {
     errno = 0;
