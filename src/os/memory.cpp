@@ -120,20 +120,39 @@ bool purge(void* address, std::size_t size) {
   return syscall(SYS_madvise, address, size, MADV_DONTNEED) == 0;
 }
 
+namespace {
+
+// A filter's rules cannot be asked for, and it may end the process for what it does not know.
+bool is_filtered() {
+  return syscall(SYS_prctl, PR_GET_SECCOMP) != 0;
+}
+
+// Returns the bytes that were advised so, or an error if none.
+long advise_each(const iovec* ranges, unsigned count, int advice) {
+  return syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges, count, advice, 0);
+}
+
+}  // namespace
+
 unsigned purge_each(const iovec* ranges, unsigned count) {
-  if (syscall(SYS_prctl, PR_GET_SECCOMP) != 0) return 0;
-  long gone =
-      syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges, count, MADV_DONTNEED, 0);
+  if (is_filtered()) return 0;
+  long gone = advise_each(ranges, count, MADV_DONTNEED);
   unsigned done = 0;
   for (; done < count && gone >= static_cast<long>(ranges[done].iov_len); done++)
     gone -= static_cast<long>(ranges[done].iov_len);
   return done;
 }
 
+// MADV_DONTNEED just unmaps, but MADV_FREE cuts up first (Linux, madvise_free_huge_pmd()).
 bool purge_in_part(void* address, std::size_t size) {
-  // MADV_DONTNEED just unmaps, but MADV_FREE cuts up first (Linux, madvise_free_huge_pmd()).
   syscall(SYS_madvise, address, size, MADV_FREE);
   return purge(address, size);
+}
+
+unsigned purge_each_in_part(const iovec* ranges, unsigned count) {
+  if (is_filtered()) return 0;
+  advise_each(ranges, count, MADV_FREE);
+  return purge_each(ranges, count);
 }
 
 void prefer_huge_pages(void* address, std::size_t size) {

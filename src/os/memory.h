@@ -52,9 +52,10 @@ bool purge(void* address, std::size_t size);
 // of the caller's own memory; Linux 6.18 has), or a seccomp filter might end the process for it.
 unsigned purge_each(const iovec* ranges, unsigned count);
 
-// As purge(), for what may be parts of huge pages: these are cut up first, since the system would
+// The same for what may be parts of huge pages: these are cut up first, since the system would
 // otherwise keep what is given back of them until it is short of memory.
 bool purge_in_part(void* address, std::size_t size);
+unsigned purge_each_in_part(const iovec* ranges, unsigned count);
 
 // From now on memory here comes in huge pages, where whole ones fit and the system gives them to
 // who asks (transparent_hugepage/enabled: madvise, always).

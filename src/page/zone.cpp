@@ -391,11 +391,12 @@ bool zone::may_be_huge(const page* p) const {
 unsigned zone::trim_at_once(const page_range* ranges, unsigned count) const {
   if (count < 2 || !backing_->is_anonymous) return 0;
   iovec bytes[page_range::most];
+  bool any_huge = false;
   for (unsigned i = 0; i < count; i++) {
-    if (may_be_huge(ranges[i].first)) return 0;  // which may have to be cut up first
     bytes[i] = {space_->address_of(ranges[i].first), std::size_t{ranges[i].pages} << page_shift};
+    any_huge |= may_be_huge(ranges[i].first);
   }
-  return os::purge_each(bytes, count);
+  return (any_huge ? os::purge_each_in_part : os::purge_each)(bytes, count);
 }
 
 void zone::trim(page_range* ranges, unsigned count) {
