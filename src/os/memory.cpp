@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/mempolicy.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -23,6 +24,9 @@
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // asm-generic/mman-common.h, Linux 5.14
+#endif
+#ifndef AT_RSEQ_FEATURE_SIZE
+#define AT_RSEQ_FEATURE_SIZE 27  // linux/auxvec.h, Linux 6.3
 #endif
 #ifndef PIDFD_SELF_THREAD_GROUP
 #define PIDFD_SELF_THREAD_GROUP (-10001)  // linux/pidfd.h
@@ -122,9 +126,11 @@ bool purge(void* address, std::size_t size) {
 
 namespace {
 
+constinit bool knows_purge_each = false;  // written at start-up
+
 // A filter's rules cannot be asked for, and it may end the process for what it does not know.
-bool is_filtered() {
-  return syscall(SYS_prctl, PR_GET_SECCOMP) != 0;
+bool may_purge_each() {
+  return knows_purge_each && syscall(SYS_prctl, PR_GET_SECCOMP) == 0;
 }
 
 // Returns the bytes that were advised so, or an error if none.
@@ -134,8 +140,12 @@ long advise_each(const iovec* ranges, unsigned count, int advice) {
 
 }  // namespace
 
+void find_purge_each() {
+  knows_purge_each = getauxval(AT_RSEQ_FEATURE_SIZE) != 0;
+}
+
 unsigned purge_each(const iovec* ranges, unsigned count) {
-  if (is_filtered()) return 0;
+  if (!may_purge_each()) return 0;
   long gone = advise_each(ranges, count, MADV_DONTNEED);
   unsigned done = 0;
   for (; done < count && gone >= static_cast<long>(ranges[done].iov_len); done++)
@@ -150,7 +160,7 @@ bool purge_in_part(void* address, std::size_t size) {
 }
 
 unsigned purge_each_in_part(const iovec* ranges, unsigned count) {
-  if (is_filtered()) return 0;
+  if (!may_purge_each()) return 0;
   advise_each(ranges, count, MADV_FREE);
   return purge_each(ranges, count);
 }

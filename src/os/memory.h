@@ -57,6 +57,10 @@ unsigned purge_each(const iovec* ranges, unsigned count);
 bool purge_in_part(void* address, std::size_t size);
 unsigned purge_each_in_part(const iovec* ranges, unsigned count);
 
+// To be called once, before: else nothing is purged so. Kernels before 6.3 are not asked, nor
+// valgrind's, which has lines of warning for each call that it does not know.
+void find_purge_each();
+
 // From now on memory here comes in huge pages, where whole ones fit and the system gives them to
 // who asks (transparent_hugepage/enabled: madvise, always).
 void prefer_huge_pages(void* address, std::size_t size);

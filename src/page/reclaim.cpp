@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "os/lock.h"
+#include "os/memory.h"
 #include "os/thread.h"
 #include "page/highmem.h"
 #include "page/zones.h"
@@ -162,6 +163,7 @@ void start_reclaim(shrink_fn shrink_caches, trim_fn trim_slabs, bool background)
   shrink = shrink_caches;
   trim = trim_slabs;
   may_start_helper = background;
+  os::find_purge_each();
 }
 
 void reclaim_soon() {

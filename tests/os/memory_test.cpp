@@ -205,6 +205,7 @@ class OsRanges : public OsMemory {
  protected:
   void SetUp() override {
     OsMemory::SetUp();
+    os::find_purge_each();
     ASSERT_TRUE(os::commit(memory, size));
     std::memset(memory, 7, size);
     for (unsigned i = 0; i < count; i++)
