@@ -53,7 +53,7 @@ void mempool_destroy(mempool_t* pool) QUARRY_SYMBOL(mempool_destroy);
 void* mempool_alloc(mempool_t* pool, gfp_t gfp) QUARRY_SYMBOL(mempool_alloc);
 
 /* Takes an element back: for the thread that has waited longest, else for the reserve, else by
-   free_fn. NULL is fine. Never waits, unless free_fn does. */
+   free_fn. NULL is fine. Never waits, unless free_fn does. The pool is in use until it returns. */
 void mempool_free(void* element, mempool_t* pool) QUARRY_SYMBOL(mempool_free);
 
 /* Sources for mempool_create, and pools over them. The pool's elements are

@@ -191,6 +191,10 @@ void mempool::free(void* element) {
   if (current() < minimum() || first()) {
     if (keep(element)) return;
   }
+  give_to_source(element);
+}
+
+void mempool::give_to_source(void* element) {
   source_.free(element, source_.data);
   // Pairs with the fence in wait(): who queued meanwhile and found the source empty is seen here.
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -212,6 +216,7 @@ QUARRY_NOINLINE void mempool::point_to_source() {
 // Gives the element to a waiter, or puts it in reserve. False if nobody wants it.
 bool mempool::keep(void* element) {
   waiter* served;
+  bool was_told;  // of the source: that is for the next one then
   {
     os::lock_guard guard(lock_);
     served = first();
@@ -227,10 +232,12 @@ bool mempool::keep(void* element) {
     }
     first_.store(served->next, std::memory_order_relaxed);
     served->element = element;
+    was_told = served->news.load(std::memory_order_relaxed) == waiter::ask_again;
     // Pairs with the acquire in wait(). From here on the waiter may be gone.
     served->news.store(waiter::given, std::memory_order_release);
   }
   os::futex_wake(&served->news);
+  if (was_told) point_to_source();
   return true;
 }
 
@@ -269,7 +276,7 @@ bool mempool::set_minimum(std::size_t minimum, void** larger) {
 // The minimum is looked at anew for each: another thread may have raised it meanwhile.
 void mempool::drain() {
   while (void* element = take_surplus())
-    source_.free(element, source_.data);
+    give_to_source(element);
 }
 
 void mempool::fill(gfp_t gfp) {
@@ -280,7 +287,7 @@ void mempool::fill(gfp_t gfp) {
       unfilled_ = minimum() - std::min(current(), minimum());
       return;
     }
-    if (!keep(element)) source_.free(element, source_.data);
+    if (!keep(element)) give_to_source(element);
   }
 }
 

@@ -76,6 +76,7 @@ class mempool {
   void leave(waiter* self) QUARRY_EXCLUDES(lock_);
   void unqueue(waiter* self) QUARRY_REQUIRES(lock_);
   void point_to_source() QUARRY_EXCLUDES(lock_);
+  void give_to_source(void* element) QUARRY_EXCLUDES(lock_);
   waiter* first() const { return first_.load(std::memory_order_relaxed); }
   std::size_t current() const { return current_.load(std::memory_order_relaxed); }
   std::size_t minimum() const { return minimum_.load(std::memory_order_relaxed); }

@@ -2,10 +2,10 @@
 
 #include <linux/membarrier.h>
 #include <sched.h>
-#include <sys/auxv.h>
 
 #include <algorithm>
 
+#include "os/auxv.h"
 #include "os/file.h"
 #include "os/syscall.h"
 
@@ -25,14 +25,10 @@ constexpr std::ptrdiff_t rseq_cs_offset = 8;
 constexpr std::ptrdiff_t mm_cid_offset = 24;
 constexpr std::size_t mm_cid_end = mm_cid_offset + sizeof(u32);
 
-#ifndef AT_RSEQ_FEATURE_SIZE
-#define AT_RSEQ_FEATURE_SIZE 27  // linux/auxvec.h, Linux 6.3
-#endif
-
 // Before 2.41 glibc registers an area of 32 bytes and sets __rseq_size to 32; later ones say how
 // much of the registered area is in use. Either way the area covers mm_cid if this holds.
 bool has_mm_cid() {
-  return __rseq_size >= mm_cid_end && getauxval(AT_RSEQ_FEATURE_SIZE) >= mm_cid_end;
+  return __rseq_size >= mm_cid_end && auxv(AT_RSEQ_FEATURE_SIZE) >= mm_cid_end;
 }
 
 constexpr unsigned most_cpus = 8192;  // CONFIG_NR_CPUS on x86 is at most that

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/mempolicy.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,6 +12,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "os/auxv.h"
 #include "os/file.h"
 #include "os/syscall.h"
 
@@ -25,11 +25,8 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // asm-generic/mman-common.h, Linux 5.14
 #endif
-#ifndef AT_RSEQ_FEATURE_SIZE
-#define AT_RSEQ_FEATURE_SIZE 27  // linux/auxvec.h, Linux 6.3
-#endif
-#ifndef PIDFD_SELF_THREAD_GROUP
-#define PIDFD_SELF_THREAD_GROUP (-10001)  // linux/pidfd.h
+#ifndef PIDFD_SELF_THREAD
+#define PIDFD_SELF_THREAD (-10000)  // linux/pidfd.h
 #endif
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440  // asm-generic/unistd.h, Linux 5.10
@@ -126,22 +123,29 @@ bool purge(void* address, std::size_t size) {
 
 namespace {
 
-constinit bool knows_purge_each = false;  // written at start-up
+// Written at start-up, and by anyone who was refused; relaxed.
+constinit std::atomic<bool> knows_purge_each{false};
 
-// A filter's rules cannot be asked for, and it may end the process for what it does not know.
+// A filter's rules cannot be asked for, and it may end the process for what it does not know: for
+// process_madvise rather than for prctl, which programs with threads use.
 bool may_purge_each() {
-  return knows_purge_each && syscall(SYS_prctl, PR_GET_SECCOMP) == 0;
+  return knows_purge_each.load(std::memory_order_relaxed) &&
+         syscall(SYS_prctl, PR_GET_SECCOMP) == 0;
 }
 
-// Returns the bytes that were advised so, or an error if none.
+// Returns the bytes that were advised so, or an error if none. A range that is refused gives
+// EINVAL; a kernel that does not know the call so, ENOSYS or EBADF.
 long advise_each(const iovec* ranges, unsigned count, int advice) {
-  return syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges, count, advice, 0);
+  const long done = syscall(SYS_process_madvise, PIDFD_SELF_THREAD, ranges, count, advice, 0);
+  if (done == -ENOSYS || done == -EBADF || done == -EPERM)
+    knows_purge_each.store(false, std::memory_order_relaxed);
+  return done;
 }
 
 }  // namespace
 
 void find_purge_each() {
-  knows_purge_each = getauxval(AT_RSEQ_FEATURE_SIZE) != 0;
+  knows_purge_each.store(auxv(AT_RSEQ_FEATURE_SIZE) != 0, std::memory_order_relaxed);
 }
 
 unsigned purge_each(const iovec* ranges, unsigned count) {

@@ -1,12 +1,12 @@
 #include "os/options.h"
 
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <string_view>
 #include <utility>
 
 #include "base/format.h"
+#include "os/auxv.h"
 #include "os/file.h"
 
 // Where the kernel has put the arguments' number; of ld.so (glibc) since 2.1.
@@ -132,7 +132,7 @@ const char* configuration() {
 
 void read_options() {
   const char* value = configuration();
-  if (!value || getauxval(AT_SECURE)) return;
+  if (!value || auxv(AT_SECURE)) return;
   string_view settings = value;
   while (!settings.empty()) {
     const string_view setting = trimmed(next_part(&settings, ','));

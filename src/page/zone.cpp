@@ -390,7 +390,7 @@ bool zone::may_be_huge(const page* p) const {
 // Returns how many, from the first on, are gone.
 unsigned zone::trim_at_once(const page_range* ranges, unsigned count) const {
   if (count < 2 || !backing_->is_anonymous) return 0;
-  iovec bytes[page_range::most];
+  QUARRY_SPARSE static constinit iovec bytes[page_range::most]{};  // under reclaim_lock
   bool any_huge = false;
   for (unsigned i = 0; i < count; i++) {
     bytes[i] = {space_->address_of(ranges[i].first), std::size_t{ranges[i].pages} << page_shift};
@@ -402,11 +402,19 @@ unsigned zone::trim_at_once(const page_range* ranges, unsigned count) const {
 void zone::trim(page_range* ranges, unsigned count) {
   for (unsigned i = 0; i < count; i++)
     keep_hole_open(space_->number_of(ranges[i].first), ranges[i].pages);
-  const unsigned gone = trim_at_once(ranges, count);
-  for (unsigned i = 0; i < count; i++) {
-    page_range& r = ranges[i];
-    r.is_gone = i < gone || backing_->purge(space_, space_->number_of(r.first), r.pages);
-    if (i < gone) purge_map(r.first, r.pages);
+  unsigned refusals = 0;
+  bool at_once = true;
+  for (unsigned i = 0; i < count && refusals < most_refusals;) {
+    const unsigned gone = at_once ? trim_at_once(ranges + i, count - i) : 0;
+    for (const unsigned end = i + gone; i < end; i++) {
+      ranges[i].is_gone = true;
+      purge_map(ranges[i].first, ranges[i].pages);
+    }
+    if (i == count) break;
+    page_range& next = ranges[i++];
+    next.is_gone = backing_->purge(space_, space_->number_of(next.first), next.pages);
+    refusals += !next.is_gone;
+    if (gone == 0 && next.is_gone) at_once = false;
   }
 }
 
@@ -443,7 +451,7 @@ std::size_t zone::purge(std::size_t keep, purge_depth depth) {
   unsigned refusals = 0;
   std::size_t purged = 0;
   while (refusals < most_refusals) {
-    page_range blocks[page_range::most];
+    QUARRY_SPARSE static constinit page_range blocks[page_range::most]{};  // under reclaim_lock
     const unsigned count = isolate_some(keep, depth == purge_depth::everything, least, blocks);
     if (count == 0) break;
     trim(blocks, count);

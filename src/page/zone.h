@@ -29,8 +29,8 @@ struct zone_backing {
 };
 
 // Gives back the map of a free block that was purged, if that is pages, as from so many of its own
-// on: only its head has anything
-// in its map entry, so those that hold nothing but its tails may read as zero.
+// on: only its head has anything in its map entry, so those that hold nothing but its tails may
+// read as zero.
 inline constexpr std::size_t map_purge_pages = 1 << 7;
 void purge_map(page* head, std::size_t pages);
 
@@ -140,8 +140,9 @@ class zone {
   std::size_t purge(std::size_t keep, purge_depth depth) QUARRY_EXCLUDES(lock_);
   void start_period() QUARRY_EXCLUDES(lock_);
 
-  // Gives the memory of pages back, which then read as zero: nobody else uses them meanwhile. By
-  // one thread at a time (reclaim_lock).
+  // Gives the memory of pages back, which then read as zero: nobody else uses them meanwhile. Where
+  // the system refuses again and again it is not asked for the last ones. By one thread at a time
+  // (reclaim_lock).
   void trim(page_range* ranges, unsigned count);
 
   // Whether the page may be a part of a huge page that was asked for.

@@ -196,7 +196,11 @@ unsigned kmem_cache::take_batch(void** objects, unsigned count, gfp_t gfp, bool*
   if (!taken) {
     bool pages_are_clean;
     page* slab = new_slab(gfp, 0, &pages_are_clean);
-    if (!slab) return 0;
+    if (!slab) {
+      // Others may have given some back meanwhile, and so has who trimmed the slabs.
+      os::lock_guard guard(lock_);
+      return take_from_slabs(objects, count);
+    }
     if (clean) *clean = pages_are_clean;
     os::lock_guard guard(lock_);
     add_slab(slab);

@@ -255,12 +255,15 @@ class alignas(cache_line) kmem_cache {
   // What goes back in one system call, where the system can do that.
   struct claims {
     static constexpr unsigned most_slabs = 32;
+    static constexpr u32 most_pages = 1 * mib >> page_shift;  // nobody else gets them meanwhile
     unsigned slabs;
     unsigned ranges;
+    u32 pages;
     claim slab[most_slabs];
     page_range range[page_range::most];
     bool are_full() const {
-      return slabs == most_slabs || ranges + claim::most_ranges > page_range::most;
+      return slabs == most_slabs || pages >= most_pages ||
+             ranges + claim::most_ranges > page_range::most;
     }
   };
 
@@ -334,7 +337,8 @@ class alignas(cache_line) kmem_cache {
   }
   bool is_worth_a_look(trim_depth depth) const QUARRY_REQUIRES(lock_);
   bool look_at_slabs(trim_look* look, unsigned* left, claims* claimed) QUARRY_REQUIRES(lock_);
-  void look_at_slab(page* slab, trim_look* look, claims* claimed) QUARRY_REQUIRES(lock_);
+  void look_at_slab(page* slab, bool cuts_huge_pages, trim_look* look, claims* claimed)
+      QUARRY_REQUIRES(lock_);
   void purge(claims* claimed, trim_look* look) QUARRY_EXCLUDES(lock_);
   void end_claim(const claim& c, const claims& claimed, trim_look* look) QUARRY_EXCLUDES(lock_);
   void move_to_front(page* partial) QUARRY_REQUIRES(lock_) {

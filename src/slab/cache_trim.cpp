@@ -69,8 +69,8 @@ bool kmem_cache::is_worth_a_look(trim_depth depth) const {
 void kmem_cache::trim(trim_look* look) {
   unsigned left = most_slabs(look->depth);
   for (bool goes_on = true; goes_on;) {
-    claims claimed;
-    claimed.slabs = claimed.ranges = 0;
+    QUARRY_SPARSE static constinit claims claimed{};  // under reclaim_lock
+    claimed.slabs = claimed.ranges = claimed.pages = 0;
     {
       os::lock_guard guard(lock_);
       goes_on = look_at_slabs(look, &left, &claimed);
@@ -90,6 +90,8 @@ bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claims* claimed)
   }
   await_spare(true);
   if (!is_worth_a_look(look->depth)) return false;
+  const bool is_all = look->depth == trim_depth::everything;
+  const bool cuts_huge_pages = is_all || spare() > units() / huge_spare_share;
   *left = std::min(*left, slabs_);  // others may go on adding to the list
   for (unsigned i = 0; i < most_at_once && !claimed->are_full(); i++) {
     page* slab = partial_.back();
@@ -100,12 +102,12 @@ bool kmem_cache::look_at_slabs(trim_look* look, unsigned* left, claims* claimed)
     }
     --*left;
     move_to_front(slab);
-    look_at_slab(slab, look, claimed);
+    look_at_slab(slab, cuts_huge_pages, look, claimed);
   }
   return true;
 }
 
-void kmem_cache::look_at_slab(page* slab, trim_look* look, claims* claimed) {
+void kmem_cache::look_at_slab(page* slab, bool cuts_huge_pages, trim_look* look, claims* claimed) {
   const bool is_all = look->depth == trim_depth::everything;
   const u64 before = slab->words[use_word];
   const u64 now = look->number << use_look_shift;
@@ -114,7 +116,6 @@ void kmem_cache::look_at_slab(page* slab, trim_look* look, claims* claimed) {
     look->result.may_follow = true;
     return;
   }
-  const bool cuts_huge_pages = is_all || spare() > units() / huge_spare_share;
   if (!cuts_huge_pages && zone_of(slab)->may_be_huge(slab)) return;
   slab->words[use_word] = now | use_trimmed | (before & use_refused);
   const bool is_trimmed = before & use_trimmed && !(is_all && before & use_refused);
@@ -147,6 +148,7 @@ void kmem_cache::claim_unused(page* slab, claims* claimed) {
   }
   if (claimed->ranges == begin) return;
   claimed->slab[claimed->slabs++] = {slab, begin, claimed->ranges};
+  claimed->pages += shape_.pages;
   for (unsigned i = begin; i < claimed->ranges; i++) {
     const page_range& r = claimed->range[i];
     const auto [first, last] = objects_in(static_cast<u32>(r.first - slab), r.pages);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../preload/child.h"
+#include "os/auxv.h"
 
 extern "C" {
 extern const std::ptrdiff_t __rseq_offset __attribute__((weak));
@@ -60,6 +61,13 @@ bool is_registered(char* area) {
     if (syscall(SYS_rseq, area, size, 0, signature) == -1 && errno == EBUSY) return true;
   }
   return false;
+}
+
+TEST(Auxv, AnEntryThatIsNotThereIsZeroAndLeavesErrnoAlone) {
+  errno = 77;
+  EXPECT_EQ(os::auxv(987'654), 0u);
+  EXPECT_EQ(errno, 77);
+  EXPECT_EQ(os::auxv(AT_PAGESZ), page_size);
 }
 
 TEST(Cpu, EveryOneThatTheProcessMayUseIsPossible) {

@@ -221,7 +221,7 @@ TEST_F(OsRanges, ArePurgedAtOnceUpToTheFirstThatIsLocked) {
   const unsigned gone = os::purge_each(ranges, count);
   syscall(SYS_munlock, locked, page_size);
   iovec probe = {memory + 2 * page_size, page_size};
-  constexpr int self = -10001;  // linux/pidfd.h, PIDFD_SELF_THREAD_GROUP
+  constexpr int self = -10000;  // linux/pidfd.h, PIDFD_SELF_THREAD
   if (syscall(SYS_process_madvise, self, &probe, 1, MADV_DONTNEED, 0) < 0)
     GTEST_SKIP() << "needs process_madvise(2) of the caller's own memory";
   EXPECT_EQ(gone, 2u);
