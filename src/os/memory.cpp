@@ -134,11 +134,20 @@ bool may_purge_each() {
 }
 
 // Returns the bytes that were advised so, or an error if none. A range that is refused gives
-// EINVAL; a kernel that does not know the call so, ENOSYS or EBADF.
+// EINVAL; a kernel that does not know the call so, or forbids it, ENOSYS, EBADF or EPERM.
 long advise_each(const iovec* ranges, unsigned count, int advice) {
   const long done = syscall(SYS_process_madvise, PIDFD_SELF_THREAD, ranges, count, advice, 0);
   if (done == -ENOSYS || done == -EBADF || done == -EPERM)
     knows_purge_each.store(false, std::memory_order_relaxed);
+  return done;
+}
+
+// Returns how many ranges, from the first on, are gone.
+unsigned drop_each(const iovec* ranges, unsigned count) {
+  long gone = advise_each(ranges, count, MADV_DONTNEED);
+  unsigned done = 0;
+  for (; done < count && gone >= static_cast<long>(ranges[done].iov_len); done++)
+    gone -= static_cast<long>(ranges[done].iov_len);
   return done;
 }
 
@@ -149,12 +158,7 @@ void find_purge_each() {
 }
 
 unsigned purge_each(const iovec* ranges, unsigned count) {
-  if (!may_purge_each()) return 0;
-  long gone = advise_each(ranges, count, MADV_DONTNEED);
-  unsigned done = 0;
-  for (; done < count && gone >= static_cast<long>(ranges[done].iov_len); done++)
-    gone -= static_cast<long>(ranges[done].iov_len);
-  return done;
+  return may_purge_each() ? drop_each(ranges, count) : 0;
 }
 
 // MADV_DONTNEED just unmaps, but MADV_FREE cuts up first (Linux, madvise_free_huge_pmd()).
@@ -166,7 +170,7 @@ bool purge_in_part(void* address, std::size_t size) {
 unsigned purge_each_in_part(const iovec* ranges, unsigned count) {
   if (!may_purge_each()) return 0;
   advise_each(ranges, count, MADV_FREE);
-  return purge_each(ranges, count);
+  return drop_each(ranges, count);
 }
 
 void prefer_huge_pages(void* address, std::size_t size) {
